@@ -1,0 +1,81 @@
+#pragma once
+
+#include <delta_attention/arch/vector.hpp>
+
+#if defined(DELTA_ATTENTION_HAS_SIMD)
+#include <delta_attention/kernel/problem.hpp>
+#include <delta_attention/kernel/softmax.hpp>
+#include <delta_attention/mask/algebra.hpp>
+
+#include <algorithm>
+
+namespace delta_attention::arch {
+
+/// The scores of one panel on the host, [key][row] with rows in lanes, and everything between the two products.
+template <int N>
+struct row_panel {
+  using row_values = row_vectors<N>;
+  static constexpr int rows = N * vector_width;
+
+  float* scores;
+
+  /// Positions and heads of the rows of panel `panel`; lanes beyond the last row repeat it.
+  static void locate(const kernel::tile_rows& tile, int panel, std::int64_t* positions, int* heads) {
+    for (int i = 0; i < rows; ++i) {
+      const int r = std::min(panel * rows + i, tile.count - 1);
+      positions[i] = tile.position(r);
+      heads[i] = tile.head(r);
+    }
+  }
+
+  row_values largest(mask::key_range keys) const {
+    row_values m = row_values::all(-std::numeric_limits<float>::infinity());
+    for (int j = 0; j < int(keys.size()); ++j) m = max(m, row_values::from(scores + j * rows));
+    return m;
+  }
+  row_values softcap(mask::key_range keys, float c) const {
+    for_each_key(keys, [&](row_values s) {
+      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) s.v[i] = tanh(s.v[i]) * (c * float(kernel::log2_e));
+      return s;
+    });
+    return largest(keys);
+  }
+  template <class Mask>
+  row_values hide(const kernel::tile_rows& tile, mask::row_block block, mask::key_range keys,
+                  const std::int64_t* positions, const int* heads, const Mask& m) const {
+    // Most of a partly visible tile is visible or hidden as a whole: look at 16 keys at a time.
+    for (std::int64_t j = keys.begin; j < keys.end;) {
+      const mask::key_range some{j, std::min(keys.end, (j / 16 + 1) * 16)};
+      if (m.classify(block, some) != mask::coverage::full) {
+        const auto visible = within(m, block, some);
+        for (; j < some.end; ++j) {
+          float* s = scores + (j - keys.begin) * rows;
+          for (int i = 0; i < rows; ++i)
+            s[i] = visible.allows(tile.batch, heads[i], positions[i], j) ? s[i]
+                                                                        : -std::numeric_limits<float>::infinity();
+        }
+      }
+      j = some.end;
+    }
+    return largest(keys);
+  }
+  row_values exponentials(mask::key_range keys, const row_values& reference) const {
+    row_values sum = row_values::all(0.f);
+    for_each_key(keys, [&](const row_values& s) {
+      const row_values weight = exp2(s - reference);
+      sum = sum + weight;
+      return weight;
+    });
+    return sum;
+  }
+
+ private:
+  template <class F>
+  DELTA_ATTENTION_INLINE void for_each_key(mask::key_range keys, F&& f) const {
+    const int n = int(keys.size());
+    for (int j = 0; j < n; ++j) f(row_values::from(scores + j * rows)).to(scores + j * rows);
+  }
+};
+
+}  // namespace delta_attention::arch
+#endif

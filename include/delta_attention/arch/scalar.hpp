@@ -1,0 +1,145 @@
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <delta_attention/kernel/problem.hpp>
+#include <delta_attention/kernel/softmax.hpp>
+
+#include <string>
+
+namespace delta_attention::arch {
+
+/// The one-lane atom: every thread of a team carries one row, keys and values are read where they lie. It compiles for
+/// every backend and element type and is the reference for the others, not fast.
+template <class Element, int TeamSize>
+class scalar_tile {
+ public:
+  using accumulator = accumulator_of<Element>;
+  static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1, panel_step = TeamSize,
+                       tile_keys = 32, largest_value_size = 256;
+
+  static constexpr std::size_t scratch_bytes(int, int) { return 0; }
+
+  template <class Member>
+  KOKKOS_FUNCTION scalar_tile(const Member& team, int, int) : lane_(team.team_rank()) {}
+
+  KOKKOS_FUNCTION int first_panel() const { return lane_; }
+
+  KOKKOS_FUNCTION void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
+    head_size_ = p.head_size();
+    value_size_ = p.value_size();
+    factor_ = p.query_factor();
+    if (lane_ < rows.count) query_ = p.q.row(rows.batch, rows.token(lane_), rows.head(lane_));
+    for (int c = 0; c < value_size_; ++c) output_[c] = 0;
+    softmax_ = {row_value{-Kokkos::Experimental::infinity_v<accumulator>}, row_value{0}};
+  }
+  template <class Seen>
+  KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
+                             const Seen&) {
+    tile_ = keys;
+    key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
+    value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
+    key_stride_ = p.k.token_stride;
+    value_stride_ = p.v.token_stride;
+  }
+
+  struct row_value {
+    accumulator x;
+    friend KOKKOS_FUNCTION row_value operator-(row_value a, row_value b) { return {a.x - b.x}; }
+    friend KOKKOS_FUNCTION row_value operator+(row_value a, row_value b) { return {a.x + b.x}; }
+    friend KOKKOS_FUNCTION row_value operator*(row_value a, row_value b) { return {a.x * b.x}; }
+    friend KOKKOS_FUNCTION row_value max(row_value a, row_value b) { return {a.x < b.x ? b.x : a.x}; }
+    friend KOKKOS_FUNCTION row_value exp2(row_value a) { return {Kokkos::exp2(a.x)}; }
+    friend KOKKOS_FUNCTION row_value zero_if_infinite(row_value a) {
+      return {a.x == -Kokkos::Experimental::infinity_v<accumulator> ? accumulator(0) : a.x};
+    }
+  };
+
+  KOKKOS_FUNCTION row_value scores(int, mask::key_range keys) {
+    return for_each_key(keys, [&](std::int64_t j, accumulator) {
+      const Element* k = key_ + (j - tile_.begin) * key_stride_;
+      accumulator s = 0;
+      for (int c = 0; c < head_size_; ++c) s += accumulator(query_[c]) * factor_ * accumulator(k[c]);
+      return s;
+    });
+  }
+  KOKKOS_FUNCTION row_value softcap(int, mask::key_range keys, accumulator c) {
+    return for_each_key(keys, [&](std::int64_t, accumulator s) {
+      return c * accumulator(kernel::log2_e) * Kokkos::tanh(s);
+    });
+  }
+  template <class Mask>
+  KOKKOS_FUNCTION row_value hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
+    return for_each_key(keys, [&](std::int64_t j, accumulator s) {
+      return m.allows(rows.batch, rows.head(panel), rows.position(panel), j)
+                 ? s
+                 : -Kokkos::Experimental::infinity_v<accumulator>;
+    });
+  }
+  KOKKOS_FUNCTION row_value exponentials(int, mask::key_range keys, row_value reference) {
+    accumulator sum = 0;
+    for_each_key(keys, [&](std::int64_t, accumulator s) {
+      const accumulator weight = Kokkos::exp2(s - reference.x);
+      sum += weight;
+      return weight;
+    });
+    return {sum};
+  }
+  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys, row_value factor) {
+    for (int c = 0; c < value_size_; ++c) output_[c] *= factor.x;
+    for_each_key(keys, [&](std::int64_t j, accumulator weight) {
+      const Element* v = value_ + (j - tile_.begin) * value_stride_;
+      if (weight != 0)  // a hidden key's value may be anything
+        for (int c = 0; c < value_size_; ++c) output_[c] += weight * accumulator(v[c]);
+      return weight;
+    });
+  }
+  KOKKOS_FUNCTION kernel::online_softmax<row_value>& statistics(int) { return softmax_; }
+
+  template <class Epilogue>
+  KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
+    if (lane_ >= rows.count) return;
+    const auto destination = epilogue.row(rows, lane_, split, softmax_.maximum.x, softmax_.sum.x);
+    if (destination.wanted)
+      for (int c = 0; c < value_size_; ++c) destination.put(c, output_[c]);
+  }
+
+ private:
+  // Replaces each score by f(key, score); returns the largest.
+  template <class F>
+  KOKKOS_FUNCTION row_value for_each_key(mask::key_range keys, F&& f) {
+    accumulator largest = -Kokkos::Experimental::infinity_v<accumulator>;
+    for (std::int64_t j = keys.begin; j < keys.end; ++j) {
+      accumulator& s = scores_[j - tile_.begin];
+      s = f(j, s);
+      largest = largest < s ? s : largest;
+    }
+    return {largest};
+  }
+
+  int lane_, head_size_ = 0, value_size_ = 0;
+  accumulator factor_ = 0;
+  const Element *query_ = nullptr, *key_ = nullptr, *value_ = nullptr;
+  std::int64_t key_stride_ = 0, value_stride_ = 0;
+  mask::key_range tile_{};
+  kernel::online_softmax<row_value> softmax_{};
+  accumulator scores_[tile_keys], output_[largest_value_size];
+};
+
+/// The family that every execution space and element type has.
+struct scalar {
+  static std::string description() { return "scalar (one row a thread)"; }
+
+  template <class Exec>
+  static constexpr int team_size =
+      Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible ? 1 : 64;
+
+  template <class Exec, class Element>
+  using tile = scalar_tile<Element, team_size<Exec>>;
+  template <class Exec, class Element>
+  using stream = scalar_tile<Element, team_size<Exec>>;
+
+  template <class Exec, class Element>
+  static constexpr bool covers = true;
+};
+
+}  // namespace delta_attention::arch

@@ -1,0 +1,170 @@
+#pragma once
+
+// One vector of float on the host, as wide as the compiler's target has it, and the verbs on it. GNU vectors: GCC and
+// Clang have them; nvcc's front end does not take all of their operations.
+#if defined(__GNUC__) && !defined(__CUDACC__)
+#define DELTA_ATTENTION_HAS_SIMD 1
+
+#include <delta_attention/tensor/element.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#define DELTA_ATTENTION_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define DELTA_ATTENTION_UNROLL _Pragma("unroll")
+#else
+#define DELTA_ATTENTION_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace delta_attention::arch {
+
+#if defined(__AVX512F__)
+inline constexpr int vector_width = 16;
+#elif defined(__AVX__)
+inline constexpr int vector_width = 8;
+#else
+inline constexpr int vector_width = 4;
+#endif
+
+typedef float vector __attribute__((vector_size(4 * vector_width)));
+typedef std::int32_t vector_bits __attribute__((vector_size(4 * vector_width)));
+
+DELTA_ATTENTION_INLINE vector load(const float* p) {
+  vector r;
+  __builtin_memcpy(&r, p, sizeof r);
+  return r;
+}
+DELTA_ATTENTION_INLINE void save(float* p, vector v) { __builtin_memcpy(p, &v, sizeof v); }
+DELTA_ATTENTION_INLINE vector broadcast(float x) { return x - vector{}; }
+DELTA_ATTENTION_INLINE vector max(vector a, vector b) { return a < b ? b : a; }
+
+DELTA_ATTENTION_INLINE float sum_of(vector v) {
+  float x[vector_width];
+  save(x, v);
+  DELTA_ATTENTION_UNROLL for (int half = vector_width / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) x[i] += x[i + half];
+  return x[0];
+}
+
+/// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 8e-8. Below -126 the result is 2^-126, so
+/// that no denormals arise; NaN stays NaN.
+DELTA_ATTENTION_INLINE vector exp2(vector x) {
+  x = max(x, broadcast(-126.f));
+  const vector shifted = x + 12582912.f;  // 1.5 * 2^23: the sum's last bits are x to the nearest integer
+  const vector f = x - (shifted - 12582912.f);
+  vector p = f * 0.0013276409766671562f + 0.009675540837322614f;
+  p = p * f + 0.055507134659966643f;
+  p = p * f + 0.24022119736217754f;
+  p = p * f + 0.6931469669468828f;
+  p = p * f + 1.0000000716508628f;
+  return std::bit_cast<vector>(std::bit_cast<vector_bits>(p) + (std::bit_cast<vector_bits>(shifted) << 23));
+}
+DELTA_ATTENTION_INLINE vector tanh(vector x) {
+  // (1 - e) / (1 + e) with e = exp(-2 |x|), which cannot overflow
+  const vector magnitude = x < 0.f ? -x : x, e = exp2(magnitude * -2.8853900817779268f), t = (1.f - e) / (1.f + e);
+  return x < 0.f ? -t : t;
+}
+
+/// One number for each of the N * vector_width rows of a panel.
+template <int N>
+struct row_vectors {
+  vector v[N];
+
+#define DELTA_ATTENTION_MAP(expression)                      \
+  {                                                          \
+    row_vectors r;                                           \
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) r.v[i] = expression; \
+    return r;                                                \
+  }
+  static DELTA_ATTENTION_INLINE row_vectors all(float x) DELTA_ATTENTION_MAP(broadcast(x))
+  static DELTA_ATTENTION_INLINE row_vectors from(const float* p) DELTA_ATTENTION_MAP(load(p + i * vector_width))
+  DELTA_ATTENTION_INLINE void to(float* p) const {
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) save(p + i * vector_width, v[i]);
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors operator+(const row_vectors& a, const row_vectors& b)
+      DELTA_ATTENTION_MAP(a.v[i] + b.v[i])
+  friend DELTA_ATTENTION_INLINE row_vectors operator-(const row_vectors& a, const row_vectors& b)
+      DELTA_ATTENTION_MAP(a.v[i] - b.v[i])
+  friend DELTA_ATTENTION_INLINE row_vectors operator*(const row_vectors& a, const row_vectors& b)
+      DELTA_ATTENTION_MAP(a.v[i] * b.v[i])
+  friend DELTA_ATTENTION_INLINE row_vectors max(const row_vectors& a, const row_vectors& b)
+      DELTA_ATTENTION_MAP(arch::max(a.v[i], b.v[i]))
+  friend DELTA_ATTENTION_INLINE row_vectors exp2(const row_vectors& a) DELTA_ATTENTION_MAP(arch::exp2(a.v[i]))
+  friend DELTA_ATTENTION_INLINE row_vectors zero_if_infinite(const row_vectors& a)
+      DELTA_ATTENTION_MAP(a.v[i] == -std::numeric_limits<float>::infinity() ? broadcast(0.f) : a.v[i])
+#undef DELTA_ATTENTION_MAP
+  DELTA_ATTENTION_INLINE bool all_are(float x) const {
+    float values[N * vector_width];
+    to(values);
+    bool same = true;
+    for (float y : values) same = same & (y == x);
+    return same;
+  }
+};
+
+/// Rows x N vectors of accumulators.
+template <int Rows, int N>
+struct fragment {
+  vector v[Rows][N];
+
+  DELTA_ATTENTION_INLINE void clear() {
+    DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r)
+      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
+  }
+  /// v[r] += a[r * a_row + x * a_step] * b[x * N * width ...] over x < depth: the one product behind both S and O.
+  DELTA_ATTENTION_INLINE void multiply_add(const float* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step, const float* b,
+                                           int depth) {
+    fragment sum = *this;
+#if defined(__clang__)
+#pragma unroll 4
+#else
+#pragma GCC unroll 4
+#endif
+    for (int x = 0; x < depth; ++x) {
+      const row_vectors<N> row = row_vectors<N>::from(b + std::ptrdiff_t(x) * N * vector_width);
+      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+        const vector value = broadcast(a[r * a_row + x * a_step]);
+        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) sum.v[r][i] += value * row.v[i];
+      }
+    }
+    *this = sum;
+  }
+};
+
+typedef float vector4 __attribute__((vector_size(16)));
+
+template <class Element>
+DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
+  vector4 r;
+  if constexpr (std::is_same_v<Element, float>) __builtin_memcpy(&r, p, sizeof r);
+  else r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
+  return r;
+}
+DELTA_ATTENTION_INLINE void save4(float* p, vector4 v) { __builtin_memcpy(p, &v, sizeof v); }
+
+/// Four rows of four become four columns.
+DELTA_ATTENTION_INLINE void transpose4(vector4 (&m)[4]) {
+  const vector4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5), b = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5),
+                c = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7), d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
+  m[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+  m[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  m[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+  m[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+/// dst[i] = src[i] for i < N, contiguous.
+template <int N, class Element>
+DELTA_ATTENTION_INLINE void convert(float* dst, const Element* src) {
+  if constexpr (std::is_same_v<Element, float>) {
+    __builtin_memcpy(dst, src, N * sizeof(float));
+  } else {
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) dst[i] = float(src[i]);
+  }
+}
+
+}  // namespace delta_attention::arch
+#endif

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <delta_attention/kernel/problem.hpp>
+
+namespace delta_attention::kernel {
+
+/// One unit of scheduling: a tile of rows and the keys that it attends to.
+struct work_item {
+  tile_rows rows;
+  mask::key_range keys;
+  int split;
+};
+
+/// The work of one pass over a row set. Tiles go from the last to the first: under a causal mask the longest come
+/// first, so that dynamic scheduling ends evenly. Neighbouring items share a tile index and differ in head.
+struct schedule {
+  row_set set;
+  int batches, heads_outer, heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
+  int group, tile_rows_, splits;
+  std::int64_t tiles, keys, keys_per_split, query_offset;
+
+  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most `splits` parts of whole
+  /// `tile_keys`. Query heads of one kv head share a tile unless the mask tells them apart.
+  template <class Element>
+  schedule(const problem<Element>& p, const row_set& rows, bool heads_differ, int rows_per_tile, int wanted_splits,
+           int tile_keys)
+      : set(rows), batches(p.batches()), heads_outer(heads_differ ? p.query_heads() : p.kv_heads()),
+        heads_inner(heads_differ ? 1 : p.group()), group(p.group()), tile_rows_(rows_per_tile), keys(p.keys()),
+        query_offset(p.query_offset) {
+    tiles = (rows.count * heads_inner + rows_per_tile - 1) / rows_per_tile;
+    keys_per_split = (keys + wanted_splits - 1) / wanted_splits;
+    keys_per_split = (keys_per_split + tile_keys - 1) / tile_keys * tile_keys;
+    splits = keys == 0 ? 1 : int((keys + keys_per_split - 1) / keys_per_split);
+  }
+
+  KOKKOS_FUNCTION std::int64_t items() const { return tiles * splits * heads_outer * batches; }
+  KOKKOS_FUNCTION work_item item(std::int64_t i) const {
+    work_item w;
+    const int outer = int(i % heads_outer);
+    i /= heads_outer;
+    w.rows.batch = int(i % batches);
+    i /= batches;
+    w.split = int(i % splits);
+    w.rows.begin = (tiles - 1 - i / splits) * tile_rows_;
+    const std::int64_t left = set.count * heads_inner - w.rows.begin;
+    w.rows.count = int(left < tile_rows_ ? left : tile_rows_);
+    w.rows.heads = heads_inner;
+    w.rows.first_head = outer * heads_inner;
+    w.rows.kv_head = w.rows.first_head / group;
+    w.rows.set = set;
+    w.rows.query_offset = query_offset;
+    const std::int64_t end = (w.split + 1) * keys_per_split;
+    w.keys = {w.split * keys_per_split, end < keys ? end : keys};
+    return w;
+  }
+};
+
+}  // namespace delta_attention::kernel

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <delta_attention/mask/mask.hpp>
+
+namespace delta_attention {
+
+/// A row at position p sees the keys j <= p.
+struct causal : mask_base {
+  struct bound {
+    std::int64_t keys;
+
+    KOKKOS_FUNCTION bool allows(int, int, std::int64_t position, std::int64_t key) const { return key <= position; }
+    KOKKOS_FUNCTION mask::coverage classify(mask::row_block rows, mask::key_range range) const {
+      if (range.end - 1 <= rows.first) return mask::coverage::full;
+      return range.begin > rows.last ? mask::coverage::empty : mask::coverage::partial;
+    }
+    KOKKOS_FUNCTION mask::key_range next(mask::row_block rows, std::int64_t from) const {
+      const std::int64_t end = rows.last + 1 < keys ? rows.last + 1 : keys;
+      return from < end ? mask::key_range{from, end} : mask::key_range{keys, keys};
+    }
+    KOKKOS_FUNCTION bool varies_by_head() const { return false; }
+  };
+
+  bound bind(const mask::geometry& sizes) const { return {sizes.keys}; }
+};
+
+}  // namespace delta_attention

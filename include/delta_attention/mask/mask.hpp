@@ -1,0 +1,100 @@
+#pragma once
+
+#include <Kokkos_Core.hpp>
+
+#include <concepts>
+#include <cstdint>
+
+namespace delta_attention {
+
+/// Base of every mask. Deriving from it gives a struct the operators | and &.
+struct mask_base {};
+
+template <class T>
+concept mask_like = std::derived_from<T, mask_base>;
+
+namespace mask {
+
+/// The sizes of one call, to which a mask is bound at launch.
+struct geometry {
+  std::int64_t batches, query_heads, queries, keys, query_offset;
+};
+
+/// Query rows of one batch and one head: the positions first..last, both included.
+struct row_block {
+  int batch, head;
+  std::int64_t first, last;
+};
+
+/// Keys begin <= j < end.
+struct key_range {
+  std::int64_t begin, end;
+  KOKKOS_FUNCTION constexpr std::int64_t size() const { return end - begin; }
+};
+
+enum class coverage { empty, partial, full };
+
+/// What a kernel asks of a mask. `allows` is the truth; the others follow from it:
+/// - `classify`: does every row of the block see every key of the range (full), none any (empty)?
+///   `partial` is always a legal answer.
+/// - `next`: the first interval at or after `from` that contains every key from there on that some row of the block
+///   sees, up to the interval's end; its begin is the number of keys where nothing is left.
+/// - `varies_by_head`: may two query heads see different keys?
+template <class M>
+concept bound_mask = requires(const M& m, int i, std::int64_t x, row_block rows, key_range keys) {
+  { m.allows(i, i, x, x) } -> std::convertible_to<bool>;
+  { m.classify(rows, keys) } -> std::same_as<coverage>;
+  { m.next(rows, x) } -> std::same_as<key_range>;
+  { m.varies_by_head() } -> std::same_as<bool>;
+};
+
+/// A user's mask, with what it does not say itself derived from `allows`.
+template <class User>
+struct derived {
+  User user;
+  geometry sizes;
+
+  KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
+    return user.allows(batch, head, position, key);
+  }
+  KOKKOS_FUNCTION coverage classify(row_block rows, key_range keys) const {
+    const bool expected = allows(rows.batch, rows.head, rows.first, keys.begin);
+    for (std::int64_t p = rows.first; p <= rows.last; ++p)
+      for (std::int64_t j = keys.begin; j < keys.end; ++j)
+        if (allows(rows.batch, rows.head, p, j) != expected) return coverage::partial;
+    return expected ? coverage::full : coverage::empty;
+  }
+  KOKKOS_FUNCTION key_range next(row_block rows, std::int64_t from) const {
+    for (std::int64_t j = from; j < sizes.keys; ++j)
+      for (std::int64_t p = rows.first; p <= rows.last; ++p)
+        if (allows(rows.batch, rows.head, p, j)) return {j, sizes.keys};
+    return {sizes.keys, sizes.keys};
+  }
+  KOKKOS_FUNCTION bool varies_by_head() const { return true; }
+};
+
+/// The mask as the kernels of one call see it.
+template <class M>
+auto bind(const M& m, const geometry& sizes) {
+  static_assert(mask_like<M>, "a mask must be derived from delta_attention::mask_base");
+  if constexpr (requires { m.bind(sizes); }) {
+    return m.bind(sizes);
+  } else {
+    static_assert(
+        requires(const M& c, int i, std::int64_t x) {
+          { c.allows(i, i, x, x) } -> std::convertible_to<bool>;
+        },
+        "a mask of your own needs KOKKOS_FUNCTION bool allows(int batch, int query_head, std::int64_t position, "
+        "std::int64_t key) const");
+    return derived<M>{m, sizes};
+  }
+}
+
+/// Throws contract_error where the mask's own numbers make no sense for these sizes.
+template <class M>
+void check(const M& m, const geometry& sizes) {
+  if constexpr (requires { m.check(sizes); }) m.check(sizes);
+}
+
+}  // namespace mask
+}  // namespace delta_attention
