@@ -1,0 +1,76 @@
+// full and causal, over every execution space, element type and instruction family.
+#include <catch2/catch_template_test_macros.hpp>
+
+#include "call.hpp"
+#include "shapes.hpp"
+
+TEMPLATE_LIST_TEST_CASE("dense: tokens, heads and sizes", "[attention][dense]", every_setup) {
+  for (const auto* shapes : {&token_shapes, &head_shapes, &size_shapes, &empty_shapes})
+    for (const shape& s : *shapes) {
+      check_attention<TestType>(s, cases::causal());
+      check_attention<TestType>(s, cases::full());
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: options", "[attention][dense]", every_setup) {
+  for (const shape& s : {shape{.queries = 70, .keys = 110, .query_heads = 4, .kv_heads = 2},
+                         shape{.queries = 1, .keys = 300, .query_heads = 4, .kv_heads = 1}})
+    for (const auto& options : every_option(s)) {
+      check_attention<TestType>(s, cases::causal(), options);
+      check_attention<TestType>(s, cases::full(), options);
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: query_offset", "[attention][dense]", every_setup) {
+  const shape s{.batches = 2, .queries = 50, .keys = 90, .query_heads = 3, .kv_heads = 1};
+  for (const integer offset : {0, 1, 17, 40, 89, 1000, -1, -30, -50, -1000}) {
+    // Before the first key rows see nothing; sink logits do not change that.
+    check_attention<TestType>(s, cases::causal(),
+                              {.query_offset = offset, .sink_logits = {1.0f, -3.0f, 90.0f}});
+    check_attention<TestType>(s, cases::causal(), {.query_offset = offset});
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]", every_setup) {
+  const shape s{.batches = 2,
+                .queries = 66,
+                .keys = 77,
+                .query_heads = 6,
+                .kv_heads = 3,
+                .size = 40,
+                .value_size = 48};
+  for (const layout where : {layout::heads_first, layout::padded}) {
+    check_attention<TestType>(s, cases::causal(), {}, where);
+    check_attention<TestType>({.batches = 2,
+                               .queries = 1,
+                               .keys = 277,
+                               .query_heads = 6,
+                               .kv_heads = 3,
+                               .size = 40,
+                               .value_size = 48},
+                              cases::causal(), {}, where);
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: a sink logit from very small to very large", "[attention][dense]",
+                        every_setup) {
+  const shape s{.queries = 20, .keys = 40, .query_heads = 6, .kv_heads = 6};
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  check_attention<TestType>(s, cases::causal(),
+                            {.sink_logits = {-infinity, -1000.0f, -1.0f, 0.0f, 10.0f, 80.0f}});
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: a softcap far beyond the scores changes little",
+                        "[attention][dense]", every_setup) {
+  // c tanh(s / c) must not lose the digits of a small s / c.
+  const shape s{.queries = 70, .keys = 140};
+  for (const double softcap : {100.0, 1000.0, 1e5})
+    check_attention<TestType>(s, cases::causal(), {.softcap = softcap});
+}
+
+TEMPLATE_LIST_TEST_CASE("dense: scores from very small to very large", "[attention][dense]",
+                        every_setup) {
+  const shape s{.queries = 70, .keys = 140};
+  for (const double scale : {0.0, 1e-6, 3.0, 20.0})
+    check_attention<TestType>(s, cases::causal(), {.scale = scale});
+}

@@ -1,0 +1,147 @@
+// merge_states: against the oracle, and two halves of the keys give the whole.
+#include <catch2/catch_template_test_macros.hpp>
+#include <cmath>
+
+#include "call.hpp"
+
+namespace {
+
+// Keys from `first` on, under causal: the other half of sink_window{.sinks = first, .window = 0}.
+struct late_keys : da::mask_base {
+  std::int64_t first = 0;
+  late_keys() = default;
+  explicit late_keys(std::int64_t f) : first(f) {}
+  KOKKOS_FUNCTION bool allows(int, int, std::int64_t position, std::int64_t key) const {
+    return key >= first && key <= position;
+  }
+};
+
+template <class Exec, class Element> struct state_buffers {
+  using lse_view = Kokkos::View<statistic<Element>***, typename Exec::memory_space>;
+  buffer<Exec, Element> out;
+  lse_view lse;
+
+  state_buffers(integer batches, integer tokens, integer heads, integer size, layout where)
+      : out(batches, tokens, heads, size, where), lse("lse", batches, tokens, heads) {}
+
+  void upload(const oracle::state<double>& s) {
+    out.upload(s.out);
+    const auto host = Kokkos::create_mirror_view(lse);
+    for (integer b = 0; b < s.lse.batches; ++b)
+      for (integer t = 0; t < s.lse.tokens; ++t)
+        for (integer h = 0; h < s.lse.heads; ++h)
+          host(b, t, h) = static_cast<statistic<Element>>(s.lse(b, t, h, 0));
+    Kokkos::deep_copy(lse, host);
+  }
+  results download() {
+    const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace{}, lse);
+    oracle::tensor<double> numbers(static_cast<integer>(lse.extent(0)),
+                                   static_cast<integer>(lse.extent(1)),
+                                   static_cast<integer>(lse.extent(2)), 1);
+    for (integer b = 0; b < numbers.batches; ++b)
+      for (integer t = 0; t < numbers.tokens; ++t)
+        for (integer h = 0; h < numbers.heads; ++h) numbers(b, t, h, 0) = host(b, t, h);
+    return {out.download(), numbers};
+  }
+};
+
+// Random states as Element stores them; some rows saw nothing.
+template <class Element> oracle::state<double> random_state(const shape& s, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  oracle::state<double> state{{s.batches, s.queries, s.query_heads, s.value_size},
+                              {s.batches, s.queries, s.query_heads, 1}};
+  for (double& x : state.out.values)
+    x = element_traits<Element>::to(element_traits<Element>::from(normal(engine)));
+  for (integer row = 0; row < static_cast<integer>(state.lse.values.size()); ++row) {
+    double& lse = state.lse.values[static_cast<std::size_t>(row)];
+    lse = 20 * normal(engine);
+    if (engine() % 4 != 0) continue;
+    lse = -INFINITY;
+    for (integer e = 0; e < s.value_size; ++e)
+      state.out.values[static_cast<std::size_t>(row * s.value_size + e)] = 0;
+  }
+  return state;
+}
+
+template <class Exec>
+using element_setups =
+    std::tuple<setup<Exec, float, best_family>, setup<Exec, double, best_family>,
+               setup<Exec, da::float16, best_family>, setup<Exec, da::bfloat16, best_family>>;
+using merge_setups = element_setups<Kokkos::DefaultExecutionSpace>;
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("merge_states: against the oracle", "[merge]", merge_setups) {
+  using exec_space = typename TestType::execution_space;
+  using element = typename TestType::element;
+  using plain = typename element_traits<element>::plain;
+  using truth = typename element_traits<element>::truth;
+  const exec_space exec;
+  for (const shape& s : {shape{.batches = 2, .queries = 63, .query_heads = 5, .value_size = 24},
+                         shape{.queries = 1, .query_heads = 1, .value_size = 256},
+                         shape{.queries = 0, .query_heads = 2, .value_size = 16}})
+    for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded}) {
+      const auto make = [&] {
+        return state_buffers<exec_space, element>(s.batches, s.queries, s.query_heads, s.value_size,
+                                                  where);
+      };
+      auto a = make(), b = make(), result = make();
+      const auto state_a = random_state<element>(s, 1), state_b = random_state<element>(s, 2);
+      a.upload(state_a);
+      b.upload(state_b);
+      Kokkos::deep_copy(result.lse, std::numeric_limits<statistic<element>>::quiet_NaN());
+      Kokkos::fence("test: inputs are ready");
+      da::merge_states(exec, a.out.view(), a.lse, b.out.view(), b.lse, result.out.view(),
+                       result.lse);
+      exec.fence("test: results are ready");
+      const auto as = [](const oracle::state<double>& state, auto number) {
+        using real = decltype(number);
+        return oracle::state<real>{state.out.template as<real>(), state.lse.template as<real>()};
+      };
+      // The lse that the library reads is a float's.
+      const auto rounded = [&](oracle::state<double> state) {
+        for (double& lse : state.lse.values) lse = static_cast<statistic<element>>(lse);
+        return state;
+      };
+      const auto ra = rounded(state_a), rb = rounded(state_b);
+      const std::string error =
+          judge<element>(result.download(), oracle::merge(as(ra, truth()), as(rb, truth())),
+                         oracle::merge(as(ra, plain()), as(rb, plain())));
+      INFO(setup_name<TestType>() << " " << describe(s));
+      CHECK(error == "");
+      CHECK(result.out.untouched());
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("merge_states: two halves of the keys give the whole", "[merge]",
+                        best_setups) {
+  using exec_space = typename TestType::execution_space;
+  const shape s{.batches = 2, .queries = 70, .keys = 110, .query_heads = 4, .kv_heads = 2};
+  // Rows at negative positions see nothing in either half.
+  for (const std::optional<integer> offset :
+       {std::optional<integer>{}, std::optional<integer>{-9}}) {
+    problem_of<TestType> p(s, {.query_offset = offset});
+    const auto whole = run_attention<best_family>(p, da::causal{});
+    const auto early = run_attention<best_family>(p, da::sink_window{.sinks = 50, .window = 0});
+    const auto late = run_attention<best_family>(p, late_keys(50));
+    const auto buffers = [&](const results& r) {
+      state_buffers<exec_space, float> buffers(s.batches, s.queries, s.query_heads, s.value_size,
+                                               layout::tokens_first);
+      buffers.upload({r.out, r.lse});
+      return buffers;
+    };
+    auto a = buffers(early), b = buffers(late), merged = buffers(late);
+    da::merge_states(p.exec, a.out.view(), a.lse, b.out.view(), b.lse, merged.out.view(),
+                     merged.lse);
+    p.exec.fence();
+    const results result = merged.download();
+    double worst = 0;
+    for (std::size_t i = 0; i < whole.out.values.size(); ++i)
+      worst = std::max(worst, std::fabs(whole.out.values[i] - result.out.values[i]));
+    for (std::size_t i = 0; i < whole.lse.values.size(); ++i)
+      if (whole.lse.values[i] != result.lse.values[i])
+        worst = std::max(worst, std::fabs(whole.lse.values[i] - result.lse.values[i]));
+    CHECK(worst < 2e-6);
+  }
+}
