@@ -65,9 +65,11 @@ class simd_tile {
         const int r = std::min(panel * panel_rows + i, rows.count - 1);
         source[i] = p.q.row(rows.batch, rows.token(r), rows.head(r));
       }
+      for (int r = (panel + 1) * panel_rows; r < std::min((panel + 2) * panel_rows, rows.count); ++r)
+        prefetch(p.q.row(rows.batch, rows.token(r), rows.head(r)), d_);
       float* to = queries(panel);
-      for (int c = 0; c < d_; c += 4)
-        for (int i = 0; i < panel_rows; i += 4) {
+      for (int i = 0; i < panel_rows; i += 4)
+        for (int c = 0; c < d_; c += 4) {
           vector4 m[4] = {load4(source[i] + c), load4(source[i + 1] + c), load4(source[i + 2] + c),
                           load4(source[i + 3] + c)};
           transpose4(m);
@@ -81,10 +83,14 @@ class simd_tile {
   template <class Seen>
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys, const Seen& seen) {
     tile_ = keys;
+    next_keys_ = p.k.row(rows.batch, keys.end, rows.kv_head);
+    next_values_ = p.v.row(rows.batch, keys.end, rows.kv_head);
+    key_token_ = p.k.token_stride;
+    value_token_ = p.v.token_stride;
+    next_count_ = int(std::min<std::int64_t>(p.keys() - keys.end, tile_keys));
     const int n = int(keys.size());
     const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
-    for (int j = 0; j < n; ++j)
-      for (int c = 0; c < d_; c += 8) convert<8>(keys_ + j * d_ + c, k + j * p.k.token_stride + c);
+    for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
     const Element* v = p.v.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; ++j) pack_value(v + j * p.v.token_stride, j);
     // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees them.
@@ -94,18 +100,18 @@ class simd_tile {
   }
 
   row_values scores(int panel, mask::key_range keys) {
+    prefetch_next(panel);
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
-    const int begin = int(keys.begin - tile_.begin), n = int(keys.size());
-    for (int j = 0; j < n; j += R) {
+    const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
+    for (int j = begin / R * R; j < end; j += R) {  // the first and last fragment may hold keys of others
       fragment<R, N> s;
       s.clear();
-      s.multiply_add(keys_ + (begin + j) * d_, d_, 1, queries(panel), d_);
-      const int left = n - j;
+      s.multiply_add(keys_ + j * d_, 1, R, queries(panel), d_);
       DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-        if (r < left)
+        if (j + r >= begin && j + r < end)
           DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) {
             largest.v[i] = max(largest.v[i], s.v[r][i]);
-            save(panel_.scores + (j + r) * panel_rows + i * vector_width, s.v[r][i]);
+            save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
           }
     }
     return largest;
@@ -158,15 +164,18 @@ class simd_tile {
           transpose4(m);
           DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) save4(row[x] + c, m[x]);
         }
-        for (int i = 0; i < n; ++i)
-          if (to[i].wanted)
-            for (int c = 0; c < channels; ++c) to[i].put(c0 + c, row[i][c]);
+        for (int i = 0; i < n; ++i) {
+          const destination row_to = to[i];
+          if (row_to.wanted)
+            for (int c = 0; c < channels; ++c) row_to.put(c0 + c, row[i][c]);
+        }
       }
     }
   }
 
  private:
-  // Values lie as [channels / R][key][R]; the padding keeps channel groups out of each other's cache sets.
+  // Keys lie as [keys / R][channel][R], so that a fragment's broadcasts stand side by side; values likewise, as
+  // [channels / R][key][R], where the padding keeps channel groups out of each other's cache sets.
   static constexpr int value_keys = tile_keys + 4;
 
   struct layout {  // in floats, each part on a cache line of its own
@@ -181,7 +190,7 @@ class simd_tile {
       };
       queries = part(std::size_t(tile_rows) * d);
       outputs = part(std::size_t(tile_rows) * dv);
-      keys = part(std::size_t(tile_keys + R) * d);  // the last fragment of a tile may reach over its end
+      keys = part(std::size_t(tile_keys) * d);
       values = part(std::size_t(value_keys) * dv);
       scores = part(std::size_t(tile_keys) * panel_rows);
       statistics = part(shape.panels * sizeof(kernel::online_softmax<row_values>) / sizeof(float));
@@ -194,22 +203,48 @@ class simd_tile {
   float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * dv_; }
 
-  DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
-    float check[8] = {};
-    for (int c = 0; c < dv_; c += 8) {
-      float* to = values_ + c * value_keys + j * R;
-      float x[8];
-      convert<8>(x, v + c);
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < 8; ++i) check[i] += x[i] * 0.f;
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < 8; i += R) __builtin_memcpy(to + i * value_keys, x + i, R * sizeof(float));
+  // Staging waits for memory, the products never do: each panel asks for its share of the keys and values that most
+  // likely come next.
+  void prefetch_next(int panel) const {
+    constexpr int share = tile_keys / shape.panels;
+    for (int j = panel * share; j < std::min((panel + 1) * share, next_count_); ++j) {
+      prefetch(next_keys_ + j * key_token_, d_);
+      prefetch(next_values_ + j * value_token_, dv_);
     }
-    bool finite = true;
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < 8; ++i) finite = finite & (check[i] == 0.f);
-    finite_[j] = finite;
+  }
+  static void prefetch(const Element* row, int channels) {
+    for (int c = 0; c < channels; c += 64 / int(sizeof(Element))) __builtin_prefetch(row + c, 0, 2);
+  }
+
+  // R keys from the j-th on; beyond the last key it is repeated.
+  void pack_keys(const Element* k, std::int64_t stride, int j, int n) {
+    float* to = keys_ + j * d_;
+    for (int x = 0; x < R; x += 4) {
+      const Element* row[4];
+      for (int i = 0; i < 4; ++i) row[i] = k + std::min(j + x + i, n - 1) * stride;
+      for (int c = 0; c < d_; c += 4) {
+        vector4 m[4] = {load4(row[0] + c), load4(row[1] + c), load4(row[2] + c), load4(row[3] + c)};
+        transpose4(m);
+        DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) save4(to + (c + i) * R + x, m[i]);
+      }
+    }
+  }
+  DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
+    vector4 check = {};
+    for (int c = 0; c < dv_; c += R)
+      DELTA_ATTENTION_UNROLL for (int i = 0; i < R; i += 4) {
+        const vector4 x = load4(v + c + i);
+        check += x * 0.f;
+        save4(values_ + c * value_keys + j * R + i, x);
+      }
+    finite_[j] = check[0] + check[1] + check[2] + check[3] == 0.f;
   }
 
   int d_, dv_;
   mask::key_range tile_{};
+  const Element *next_keys_ = nullptr, *next_values_ = nullptr;
+  std::int64_t key_token_ = 0, value_token_ = 0;
+  int next_count_ = 0;
   float *queries_, *outputs_, *keys_, *values_;
   panel_type panel_{};
   kernel::online_softmax<row_values>* statistics_;

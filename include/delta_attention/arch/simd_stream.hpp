@@ -58,8 +58,11 @@ class simd_stream {
     partly_hidden_ = false;
     const int n = int(keys.size());
     for (int j = 0; j < n; ++j) {
-      const Element* k = key_ + (keys.begin - tile_.begin + j) * key_stride_;
-      float* s = panel_.scores + j * panel_rows;
+      const std::int64_t at = keys.begin - tile_.begin + j;
+      const Element* k = key_ + at * key_stride_;
+      prefetch(k + prefetch_keys * key_stride_, d_);
+      prefetch(value_ + at * value_stride_, dv_);
+      row_values::all(0.f).to(panel_.scores + j * panel_rows);
       for (int r = 0; r < rows_; r += row_step) {
         vector sum[row_step] = {};
         for (int c = 0; c < d_; c += vector_width) {
@@ -67,9 +70,8 @@ class simd_stream {
           DELTA_ATTENTION_UNROLL for (int i = 0; i < row_step; ++i)
             sum[i] += key * load(queries_ + (r + i) * padded(d_) + c);
         }
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < row_step; ++i) s[r + i] = sum_of(sum[i]);
+        save4(panel_.scores + j * panel_rows + r, sums_of(sum));
       }
-      for (int r = rows_; r < panel_rows; ++r) s[r] = 0;
     }
     return panel_.largest(keys);
   }
@@ -111,18 +113,19 @@ class simd_stream {
   }
 
  private:
-  static constexpr int row_step = 4, key_step = 4;
+  static constexpr int row_step = 4, key_step = 4, prefetch_keys = 16;
 
   static constexpr int padded(int channels) { return (channels + vector_width - 1) / vector_width * vector_width; }
 
+  // May reach beyond the last key: a prefetch of memory that is not there does nothing.
+  static DELTA_ATTENTION_INLINE void prefetch(const Element* row, int channels) {
+    for (int c = 0; c < channels; c += 64 / int(sizeof(Element))) __builtin_prefetch(row + c);
+  }
   // A whole vector of channels, or the `left` last ones and zeros.
   static DELTA_ATTENTION_INLINE vector load_channels(const Element* p, int left) {
+    if (left >= vector_width) return load_elements(p);
     float x[vector_width];
-    if (left >= vector_width) {
-      convert<vector_width>(x, p);
-    } else {
-      for (int i = 0; i < vector_width; ++i) x[i] = i < left ? float(p[i]) : 0.f;
-    }
+    for (int i = 0; i < vector_width; ++i) x[i] = i < left ? float(p[i]) : 0.f;
     return load(x);
   }
   // The keys' weight in the rows that exist: hidden keys have 2^-126 at most, and their values may be anything.

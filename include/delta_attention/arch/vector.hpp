@@ -32,6 +32,7 @@ inline constexpr int vector_width = 4;
 
 typedef float vector __attribute__((vector_size(4 * vector_width)));
 typedef std::int32_t vector_bits __attribute__((vector_size(4 * vector_width)));
+typedef std::uint16_t half_bits __attribute__((vector_size(2 * vector_width)));
 
 DELTA_ATTENTION_INLINE vector load(const float* p) {
   vector r;
@@ -41,14 +42,6 @@ DELTA_ATTENTION_INLINE vector load(const float* p) {
 DELTA_ATTENTION_INLINE void save(float* p, vector v) { __builtin_memcpy(p, &v, sizeof v); }
 DELTA_ATTENTION_INLINE vector broadcast(float x) { return x - vector{}; }
 DELTA_ATTENTION_INLINE vector max(vector a, vector b) { return a < b ? b : a; }
-
-DELTA_ATTENTION_INLINE float sum_of(vector v) {
-  float x[vector_width];
-  save(x, v);
-  DELTA_ATTENTION_UNROLL for (int half = vector_width / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) x[i] += x[i + half];
-  return x[0];
-}
 
 /// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 8e-8. Below -126 the result is 2^-126, so
 /// that no denormals arise; NaN stays NaN.
@@ -136,12 +129,19 @@ struct fragment {
 };
 
 typedef float vector4 __attribute__((vector_size(16)));
+typedef std::uint32_t bits4 __attribute__((vector_size(16)));
+typedef std::uint16_t half_bits4 __attribute__((vector_size(8)));
 
 template <class Element>
 DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
   vector4 r;
-  if constexpr (std::is_same_v<Element, float>) __builtin_memcpy(&r, p, sizeof r);
-  else r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
+  if constexpr (std::is_same_v<Element, float>) {
+    __builtin_memcpy(&r, p, sizeof r);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    half_bits4 x;
+    __builtin_memcpy(&x, p, sizeof x);
+    r = std::bit_cast<vector4>(__builtin_convertvector(x, bits4) << 16);
+  } else r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
   return r;
 }
 DELTA_ATTENTION_INLINE void save4(float* p, vector4 v) { __builtin_memcpy(p, &v, sizeof v); }
@@ -156,14 +156,33 @@ DELTA_ATTENTION_INLINE void transpose4(vector4 (&m)[4]) {
   m[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
-/// dst[i] = src[i] for i < N, contiguous.
-template <int N, class Element>
-DELTA_ATTENTION_INLINE void convert(float* dst, const Element* src) {
+/// A whole vector of elements as floats.
+template <class Element>
+DELTA_ATTENTION_INLINE vector load_elements(const Element* p) {
   if constexpr (std::is_same_v<Element, float>) {
-    __builtin_memcpy(dst, src, N * sizeof(float));
+    return load(p);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    half_bits x;
+    __builtin_memcpy(&x, p, sizeof x);
+    return std::bit_cast<vector>(__builtin_convertvector(x, vector_bits) << 16);
   } else {
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) dst[i] = float(src[i]);
+    float x[vector_width];
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
+    return load(x);
   }
+}
+
+/// The sums over the lanes of four vectors.
+DELTA_ATTENTION_INLINE vector4 sums_of(const vector (&v)[4]) {
+  vector4 m[4];
+  DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) {
+    vector4 quarter[vector_width / 4];
+    __builtin_memcpy(quarter, &v[i], sizeof quarter);
+    m[i] = quarter[0];
+    DELTA_ATTENTION_UNROLL for (int x = 1; x < vector_width / 4; ++x) m[i] += quarter[x];
+  }
+  transpose4(m);
+  return (m[0] + m[1]) + (m[2] + m[3]);
 }
 
 }  // namespace delta_attention::arch
