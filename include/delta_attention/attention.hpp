@@ -38,6 +38,7 @@ void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& 
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none, class SinkLogits = none>
 void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
                const options<Lse, SinkLogits>& o = {}) {
+  kernel::static_input_requirements<Exec, Q>();
   kernel::attention<arch::preferred<Exec, typename Q::non_const_value_type>>(exec, q, k, v, out, m, o);
 }
 

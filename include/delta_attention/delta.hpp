@@ -43,6 +43,7 @@ void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none, class SinkLogits = none>
 void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
                      const delta& how = {}, const options<Lse, SinkLogits>& o = {}) {
+  kernel::static_input_requirements<Exec, Q>();
   kernel::delta_attention<arch::preferred<Exec, typename Q::non_const_value_type>>(exec, q, k, v, out, m, how, o);
 }
 

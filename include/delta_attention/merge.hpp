@@ -85,6 +85,10 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   same_or_apart("out", f.out, "out_b", f.b);
   same_or_apart("lse", f.lse, "lse_a", f.lse_a);
   same_or_apart("lse", f.lse, "lse_b", f.lse_b);
+  kernel::require_apart("out", f.out, "lse_a", f.lse_a);
+  kernel::require_apart("out", f.out, "lse_b", f.lse_b);
+  kernel::require_apart("lse", f.lse, "out_a", f.a);
+  kernel::require_apart("lse", f.lse, "out_b", f.b);
   kernel::require_apart("lse", f.lse, "out", f.out);
   kernel::for_each_row("delta_attention::merge_states", exec, f.out.batches, f.out.tokens, f.out.heads, f);
 }

@@ -128,10 +128,10 @@ class simd_stream {
     for (int i = 0; i < vector_width; ++i) x[i] = i < left ? float(p[i]) : 0.f;
     return load(x);
   }
-  // The keys' weight in the rows that exist: hidden keys have 2^-126 at most, and their values may be anything.
+  // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
     bool any = false;
-    for (int r = 0; r < rows_; ++r) any = any | (panel_.scores[j * panel_rows + r] > 0x1p-120f);
+    for (int r = 0; r < rows_; ++r) any = any | (panel_.scores[j * panel_rows + r] != 0);
     return any;
   }
   template <int Keys>

@@ -5,7 +5,9 @@
 #include <delta_attention/tensor/contract.hpp>
 #include <delta_attention/tensor/tensor.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 namespace delta_attention::kernel {
@@ -16,15 +18,18 @@ template <class Exec, class View>
 constexpr void static_requirements() {
   static_assert(Kokkos::is_execution_space_v<Exec>, "the first argument must be a Kokkos execution space instance");
   static_assert(Kokkos::is_view_v<View>, "q, k, v, out, lse and sink_logits must be Kokkos Views");
-  static_assert(Kokkos::SpaceAccessibility<Exec, typename View::memory_space>::accessible,
-                "a View lies in memory that the execution space cannot access");
+  if constexpr (Kokkos::is_view_v<View>)
+    static_assert(Kokkos::SpaceAccessibility<Exec, typename View::memory_space>::accessible,
+                  "a View lies in memory that the execution space cannot access");
 }
 template <class Exec, class View>
 constexpr void static_input_requirements() {
   static_requirements<Exec, View>();
-  static_assert(View::rank() == 4, "q, k, v and out must have rank 4: (batch, token, head, channel)");
-  static_assert(is_element<typename View::non_const_value_type>,
-                "elements must be float, double, delta_attention::float16 or delta_attention::bfloat16");
+  if constexpr (Kokkos::is_view_v<View>) {
+    static_assert(View::rank() == 4, "q, k, v and out must have rank 4: (batch, token, head, channel)");
+    static_assert(is_element<typename View::non_const_value_type>,
+                  "elements must be float, double, delta_attention::float16 or delta_attention::bfloat16");
+  }
 }
 
 inline std::string shape_of(std::int64_t a, std::int64_t b, std::int64_t c) {
@@ -74,10 +79,21 @@ void require_apart(const char* out_name, const tensor<T>& out, const char* in_na
 }
 template <class T>
 void require_distinct_elements(const char* name, const tensor<T>& t) {
-  require((t.tokens <= 1 || t.token_stride > 0) && (t.heads <= 1 || t.head_stride > 0) &&
-              (t.batches <= 1 || t.batch_stride > 0),
-          name, " has strides ", shape_of(t.batch_stride, t.token_stride, t.head_stride),
-          " for (batch, token, head), but elements that are written must not share memory (stride 0)");
+  if (t.empty()) return;
+  struct dimension {
+    std::int64_t stride, extent;
+  } order[] = {{t.batch_stride, t.batches}, {t.token_stride, t.tokens}, {t.head_stride, t.heads}};
+  std::sort(std::begin(order), std::end(order), [](auto a, auto b) { return a.stride < b.stride; });
+  std::int64_t span = t.channels;  // elements from the first to the last of what is inside
+  bool apart = true;
+  for (const dimension& d : order) {
+    if (d.extent == 1) continue;
+    apart = apart && d.stride >= span;
+    span += (d.extent - 1) * d.stride;
+  }
+  require(apart, name, " has strides ", shape_of(t.batch_stride, t.token_stride, t.head_stride), " for extents ",
+          shape_of(t.batches, t.tokens, t.heads), " of (batch, token, head) and ", t.channels,
+          " channels, but elements that are written must not share memory");
 }
 
 template <class Element>

@@ -48,15 +48,17 @@ struct correct_anchors {
   }
 };
 
-/// Mean of the differences of the last `average` anchors up to and including each.
+/// Mean of the differences of the last `average` anchors up to and including each. The first `before` rows of the set lie
+/// at negative positions: no anchors, they see nothing.
 template <class Accumulator>
 struct average_differences {
   tensor<Accumulator> differences, means;
-  std::int64_t average;
+  std::int64_t average, before;
 
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t anchor, int head, const Member& team) const {
-    const std::int64_t count = anchor + 1 < average ? anchor + 1 : average;
+    const std::int64_t there_are = anchor < before ? 1 : anchor + 1 - before;
+    const std::int64_t count = there_are < average ? there_are : average;
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(means.channels)), [&](int c) {
       Accumulator sum = 0;
       for (std::int64_t a = anchor + 1 - count; a <= anchor; ++a) sum += differences.row(batch, a, head)[c];
@@ -95,7 +97,8 @@ void delta_passes(const Exec& exec, const problem<Element>& p, const output<Elem
   if (how.average > 1) {
     corrections = unseen.out;
     for_each_row("delta_attention::average", exec, p.batches(), anchors.count, p.query_heads(),
-                 average_differences<accumulator>{seen.out, unseen.out, how.average});
+                 average_differences<accumulator>{seen.out, unseen.out, how.average,
+                                                  std::max<std::int64_t>(0, -p.query_offset / how.stride)});
   }
   epilogue.corrections = constant(corrections);
   tiled_pass<Family>("delta_attention::sparse", exec, p, shown, sparse, epilogue);

@@ -13,8 +13,11 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
   using mask::key_range;
   const tile_rows& rows = work.rows;
   const mask::row_block all = rows.block(0, rows.count);
+  // Exact where classify may say `partial` of a key that nobody sees; only asked of values that are not finite.
   const auto seen = [&](std::int64_t key) {
-    return mask.classify(all, key_range{key, key + 1}) != mask::coverage::empty;
+    bool any = false;
+    for (int r = 0; r < rows.count && !any; ++r) any = mask.allows(rows.batch, rows.head(r), rows.position(r), key);
+    return any;
   };
 
   atom.load_queries(p, rows);
