@@ -91,13 +91,13 @@ TEMPLATE_LIST_TEST_CASE("identity: anchors and tail are dense, the rest keeps th
   problem_of<TestType> p(usual);
   const auto dense = run_attention<best_family>(p, da::causal{});
   const auto sparse = run_attention<best_family>(p, window);
-  const auto delta = run_delta<best_family>(p, window, {.stride = 32, .tail = 13});
+  const auto delta = run_delta<best_family>(p, window, {.stride = 32, .tail = 20});
   const auto recompute = run_delta<best_family>(
-      p, window, {.stride = 32, .correction = correction::recompute, .tail = 13});
+      p, window, {.stride = 32, .correction = correction::recompute, .tail = 20});
   const auto none =
       run_delta<best_family>(p, window, {.stride = 32, .correction = correction::none});
   for (integer i = 0; i < usual.queries; ++i) {
-    const bool is_dense = i % 32 == 0 || i >= usual.queries - 13;
+    const bool is_dense = i % 32 == 0 || i >= usual.queries - 20;
     CAPTURE(i);
     for (const auto* result : {&delta, &recompute}) {
       REQUIRE(distance(rows(result->lse, i, 1), rows((is_dense ? dense : sparse).lse, i, 1)) <
@@ -248,6 +248,17 @@ TEMPLATE_LIST_TEST_CASE("identity: an average is the mean of the single correcti
     }
     CHECK(worst < nearby);
   }
+}
+
+TEMPLATE_LIST_TEST_CASE(
+    "identity: the default scale is the head size's, the default offset aligns the ends",
+    "[identity]", best_setups) {
+  shape s = usual;
+  s.queries = 100;
+  problem_of<TestType> p(s), explicitly(s, {.scale = 1 / std::sqrt(static_cast<double>(s.size)),
+                                            .query_offset = s.keys - s.queries});
+  CHECK(compare_exactly(run_attention<best_family>(p, window).out,
+                        run_attention<best_family>(explicitly, window).out) == "");
 }
 
 TEMPLATE_LIST_TEST_CASE("identity: without lse the output is the same", "[identity]", best_setups) {

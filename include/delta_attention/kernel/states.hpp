@@ -52,9 +52,10 @@ struct merge_weights {
       a = b = 0;
       lse = top;
     } else {
-      lse = top + Kokkos::log(Kokkos::exp(lse_a - top) + Kokkos::exp(lse_b - top));
-      a = Kokkos::exp(lse_a - lse);
-      b = Kokkos::exp(lse_b - lse);
+      const T x = Kokkos::exp(lse_a - top), y = Kokkos::exp(lse_b - top);
+      lse = top + Kokkos::log(x + y);
+      a = x / (x + y);  // not exp(lse_a - lse), which would carry the rounding of lse
+      b = y / (x + y);
     }
   }
 };
