@@ -14,7 +14,7 @@ struct rounding {
   double half_ulp;  // of the stored type, relative
   double smallest;  // of the stored type, absolute
   double unit;      // half an ulp of the arithmetic, relative
-  double score;     // magnitude of the largest score
+  double score;     // the largest sum of magnitudes that makes a score
 };
 
 /// Empty where every element of `got` is as near `truth` as `plain` promises; else the worst one.

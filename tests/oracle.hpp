@@ -69,8 +69,8 @@ struct delta_parameters {
 template <class Real> struct state {
   tensor<Real> out;  // (batch, query, head, dv)
   tensor<Real> lse;  // (batch, query, head, 1)
-  double largest_score =
-      0;  // magnitude, before the softcap: what roundings of scores are relative to
+  // The largest scale * sum |q_e k_e|: what roundings of scores are relative to.
+  double largest_score = 0;
 };
 
 inline integer floor_divide(integer a, integer b) {
@@ -108,10 +108,13 @@ void attention_row(const tensor<Real>& q, const tensor<Real>& k, const tensor<Re
   Real largest = -infinity;
   for (std::size_t n = 0; n < visible.size(); ++n) {
     const Real* b = k.row(batch, visible[n], kv_head);
-    Real dot = 0;
-    for (integer e = 0; e < size; ++e) dot += a[e] * b[e];
+    Real dot = 0, magnitude = 0;
+    for (integer e = 0; e < size; ++e) {
+      dot += a[e] * b[e];
+      magnitude += std::fabs(a[e] * b[e]);
+    }
     Real score = scale * dot;
-    largest_score = std::max(largest_score, static_cast<double>(std::fabs(score)));
+    largest_score = std::max(largest_score, static_cast<double>(std::fabs(scale) * magnitude));
     if (cap != 0) score = cap * std::tanh(score / cap);
     scores[n] = score;
     largest = std::max(largest, score);
