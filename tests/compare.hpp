@@ -28,10 +28,9 @@ std::string compare(const oracle::tensor<double>& got, const oracle::tensor<Trut
     largest = std::max(largest, std::fabs(truth.values[i]));
   }
   // A plain implementation may be exact by luck on a few numbers; nobody can count on less than a
-  // few roundings of sums, and three of a score: of the scaled query, of the product, and of the
-  // change to base 2.
+  // few roundings of sums, and one of a score.
   const double allowed_error =
-      static_cast<double>(2 * plain_error + (4 + 3 * r.score) * r.unit * (largest + 1));
+      static_cast<double>(2 * plain_error + (4 + r.score) * r.unit * (largest + 1));
   double worst = 0;
   std::string report;
   for (std::size_t i = 0; i < truth.values.size(); ++i) {
