@@ -11,7 +11,7 @@
 
 namespace delta_attention::arch {
 
-/// Sizes of a host thread's tile, by vector width; measured on AVX2 and AVX-512.
+/// Sizes of a host thread's tile, by vector width; measured in docs/performance.md.
 struct simd_shape {
   int broadcasts;   // keys, or channels, that one fragment holds
   int vectors;      // and its rows, in vectors
