@@ -11,7 +11,8 @@
 
 namespace delta_attention::arch {
 
-/// Sizes of a host thread's tile, by vector width; measured in docs/performance.md.
+/// Sizes of a host thread's tile, by vector width. Sixteen floats: docs/performance.md; eight: the best of a
+/// prototype on AVX2, not measured again.
 struct simd_shape {
   int broadcasts;   // keys, or channels, that one fragment holds
   int vectors;      // and its rows, in vectors
