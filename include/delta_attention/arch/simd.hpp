@@ -107,7 +107,7 @@ class simd_tile {
     for (int j = begin / R * R; j < end; j += R) {  // the first and last fragment may hold keys of others
       fragment<R, N> s;
       s.clear();
-      s.multiply_add(keys_ + j * d_, 1, R, queries(panel), d_);
+      s.multiply_add(keys_ + j * d_, queries(panel), d_);
       DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
         if (j + r >= begin && j + r < end)
           DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) {
@@ -138,7 +138,7 @@ class simd_tile {
       if (rescale)
         DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
           DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) o.v[r][i] *= factor.v[i];
-      o.multiply_add(values + std::ptrdiff_t(c) * value_keys, 1, R, panel_.scores, int(keys.size()));
+      o.multiply_add(values + std::ptrdiff_t(c) * value_keys, panel_.scores, int(keys.size()));
       DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
         DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) save(row + r * panel_rows + i * vector_width, o.v[r][i]);
     }

@@ -10,9 +10,9 @@ namespace delta_attention::kernel {
 /// Attention of the rows of a set under one mask, in tiles of rows, to wherever the epilogue says.
 template <class Family, class Exec, class Element, class Mask, class Epilogue>
 void tiled_pass(const std::string& label, const Exec& exec, const problem<Element>& p, const Mask& bound,
-                const row_set& rows, const Epilogue& epilogue, int splits = 1) {
+                const row_set& rows, const Epilogue& epilogue) {
   using atom = typename Family::template tile<Exec, Element>;
-  const schedule plan(p, rows, bound.varies_by_head(), atom::tile_rows, splits, atom::tile_keys);
+  const schedule plan(p, rows, bound.varies_by_head(), atom::tile_rows, 1, atom::tile_keys);
   launch<atom>(label, exec, p, bound, plan, epilogue);
 }
 

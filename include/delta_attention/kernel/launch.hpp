@@ -18,7 +18,8 @@ struct attention_functor {
   template <class Member>
   KOKKOS_FUNCTION void operator()(const Member& team) const {
     Atom atom(team, p.head_size(), p.value_size());
-    attend(atom, p, mask, plan.item(team.league_rank()), epilogue);
+    for (std::int64_t i = team.league_rank(); i < plan.items(); i += team.league_size())
+      attend(atom, p, mask, plan.item(i), epilogue);
   }
 };
 
@@ -27,7 +28,7 @@ void launch(const std::string& label, const Exec& exec, const problem<Element>& 
             const Epilogue& epilogue) {
   if (plan.items() == 0) return;
   using policy = Kokkos::TeamPolicy<Exec, Kokkos::Schedule<Kokkos::Dynamic>>;
-  policy teams(exec, static_cast<int>(plan.items()), Atom::team_size, 1);
+  policy teams(exec, league_size(plan.items()), Atom::team_size, 1);
   const std::size_t scratch = Atom::scratch_bytes(p.head_size(), p.value_size());
   if (scratch > 0) teams.set_scratch_size(1, Kokkos::PerTeam(static_cast<int>(scratch + 64)));
   teams.set_chunk_size(1);

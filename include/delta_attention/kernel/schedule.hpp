@@ -4,6 +4,12 @@
 
 namespace delta_attention::kernel {
 
+/// Teams for `count` items: one each, as far as Kokkos' int goes; beyond that a team takes several.
+inline int league_size(std::int64_t count) {
+  constexpr std::int64_t most = std::int64_t(1) << 30;
+  return static_cast<int>(count < most ? count : most);
+}
+
 /// One unit of scheduling: a tile of rows and the keys that it attends to.
 struct work_item {
   tile_rows rows;

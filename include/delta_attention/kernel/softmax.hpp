@@ -42,8 +42,9 @@ template <class T>
 KOKKOS_INLINE_FUNCTION row_result<T> with_sink(row_result<T> r, T logit) {
   if (r.lse == -Kokkos::Experimental::infinity_v<T>) return r;
   const T top = r.lse > logit ? r.lse : logit;
-  const T lse = top + Kokkos::log(Kokkos::exp(r.lse - top) + Kokkos::exp(logit - top));
-  return {r.factor * Kokkos::exp(r.lse - lse), lse};
+  const T keys = Kokkos::exp(r.lse - top), all = keys + Kokkos::exp(logit - top);
+  // The share is not exp(r.lse - lse), which would carry the rounding of a large lse.
+  return {r.factor * (keys / all), top + Kokkos::log(all)};
 }
 
 }  // namespace delta_attention::kernel

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <delta_attention/kernel/epilogue.hpp>
+#include <delta_attention/kernel/schedule.hpp>
 
 #include <algorithm>
 
@@ -33,10 +34,11 @@ void for_each_row(const std::string& label, const Exec& exec, std::int64_t batch
   using policy = Kokkos::TeamPolicy<Exec>;
   using member = typename policy::member_type;
   const int lanes = std::min(32, policy::vector_length_max());
+  const std::int64_t count = batches * rows * heads;
   Kokkos::parallel_for(
-      label, policy(exec, static_cast<int>(batches * rows * heads), 1, lanes), KOKKOS_LAMBDA(const member& team) {
-        const std::int64_t i = team.league_rank();
-        f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
+      label, policy(exec, league_size(count), 1, lanes), KOKKOS_LAMBDA(const member& team) {
+        for (std::int64_t i = team.league_rank(); i < count; i += team.league_size())
+          f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
       });
 }
 
@@ -71,21 +73,22 @@ struct merge_splits {
 
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t row, int head, const Member& team) const {
-    accumulator total = -Kokkos::Experimental::infinity_v<accumulator>;
-    for (int s = 0; s < splits; ++s) total = merge_weights<accumulator>(total, *lse.row(first(batch) + s, row, head)).lse;
-    row_result<accumulator> result{1, total};
+    constexpr accumulator nothing = -Kokkos::Experimental::infinity_v<accumulator>;
+    const auto part = [&](int s) { return *lse.row(first(batch) + s, row, head); };
+    accumulator top = nothing, sum = 0;
+    for (int s = 0; s < splits; ++s) top = top < part(s) ? part(s) : top;
+    // An empty split's weight is 0, also where all are empty.
+    const auto weight = [&](int s) { return part(s) == nothing ? accumulator(0) : Kokkos::exp(part(s) - top); };
+    for (int s = 0; s < splits; ++s) sum += weight(s);
+    row_result<accumulator> result{1, sum > 0 ? top + Kokkos::log(sum) : sum == 0 ? nothing : sum};
     if (to.sink_logits.data != nullptr) result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
     const std::int64_t token = rows.first + row * rows.step;
     Element* out = to.out.row(batch, token, head);
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(states.channels)), [&](int c) {
-      accumulator sum = 0;
-      for (int s = 0; s < splits; ++s) {
-        const accumulator l = *lse.row(first(batch) + s, row, head);
-        // An empty split's weight is 0, also where all are empty.
-        if (l != -Kokkos::Experimental::infinity_v<accumulator>)
-          sum += Kokkos::exp(l - total) * states.row(first(batch) + s, row, head)[c];
-      }
-      out[c] = Element(sum * result.factor);
+      accumulator merged = 0;
+      for (int s = 0; s < splits; ++s)
+        if (part(s) != nothing) merged += weight(s) / sum * states.row(first(batch) + s, row, head)[c];
+      out[c] = Element(merged * result.factor);
     });
     if (to.lse.data != nullptr)
       Kokkos::single(Kokkos::PerTeam(team), [&] { *to.lse.row(batch, token, head) = result.lse; });

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <delta_attention/mask/mask.hpp>
-#include <delta_attention/pattern/block_lists.hpp>
+#include <delta_attention/mask/block_lists.hpp>
 #include <delta_attention/tensor/contract.hpp>
 
 namespace delta_attention {

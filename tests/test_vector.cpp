@@ -1,0 +1,51 @@
+// The error bounds that the host's vector functions claim, against the C library in double.
+#include <catch2/catch_test_macros.hpp>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <delta_attention/arch/vector.hpp>
+
+#if defined(DELTA_ATTENTION_HAS_SIMD)
+namespace arch = delta_attention::arch;
+
+namespace {
+template <class F> float first_lane(const F& f, float x) {
+  float lanes[arch::vector_width];
+  arch::save(lanes, f(arch::broadcast(x)));
+  return lanes[0];
+}
+float exp2_of(float x) {
+  return first_lane([](arch::vector v) { return arch::exp2(v); }, x);
+}
+float tanh_of(float x) {
+  return first_lane([](arch::vector v) { return arch::tanh(v); }, x);
+}
+}  // namespace
+
+TEST_CASE("vector: exp2 is within 2.5e-7 from -126 to 126", "[vector]") {
+  double worst = 0;
+  for (double x = -126; x <= 126; x += 0.000731) {
+    const double truth = std::exp2(static_cast<double>(static_cast<float>(x)));
+    worst = std::max(worst, std::fabs(exp2_of(static_cast<float>(x)) / truth - 1));
+  }
+  CAPTURE(worst);
+  CHECK(worst < 2.5e-7);
+}
+
+TEST_CASE("vector: exp2 of less than -126 is exactly 0, of NaN is NaN", "[vector]") {
+  CHECK(exp2_of(-126.5F) == 0);
+  CHECK(exp2_of(-std::numeric_limits<float>::infinity()) == 0);
+  CHECK(std::isnan(exp2_of(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST_CASE("vector: tanh is within 3e-7 of itself, also near 0", "[vector]") {
+  double worst = 0;
+  for (double x = 1e-8; x < 40; x *= 1.0007)
+    for (const float y : {static_cast<float>(x), static_cast<float>(-x)})
+      worst = std::max(worst, std::fabs(tanh_of(y) / std::tanh(static_cast<double>(y)) - 1));
+  CAPTURE(worst);
+  CHECK(worst < 3e-7);
+  CHECK(tanh_of(0) == 0);
+}
+#endif
