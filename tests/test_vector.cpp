@@ -1,6 +1,6 @@
 // The error bounds that the host's vector functions claim, against the C library in double.
-#include <catch2/catch_test_macros.hpp>
 #include <algorithm>
+#include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <limits>
 

@@ -8,14 +8,16 @@
 namespace delta_attention {
 
 namespace kernel {
-template <class Family, class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
-          class SinkLogits = none>
-void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
-                     const delta& how = {}, const options<Lse, SinkLogits>& o = {}) {
+template <class Family, class Exec, class Q, class K, class V, class Out, class Mask,
+          class Lse = none, class SinkLogits = none>
+void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+                     const Mask& m, const delta& how = {}, const options<Lse, SinkLogits>& o = {}) {
   const auto c = checked(exec, q, k, v, out, o);
   mask::check(m, c.in.geometry());
-  require(how.stride >= 1, "delta.stride is ", how.stride, ", but anchors are at least 1 position apart");
-  require(how.average >= 1, "delta.average is ", how.average, ", but a mean is over at least 1 anchor");
+  require(how.stride >= 1, "delta.stride is ", how.stride,
+          ", but anchors are at least 1 position apart");
+  require(how.average >= 1, "delta.average is ", how.average,
+          ", but a mean is over at least 1 anchor");
   const std::int64_t queries = c.in.queries();
   const std::int64_t tail =
       how.tail.value_or(queries % how.stride + std::max<std::int64_t>(128, how.stride));
@@ -23,7 +25,8 @@ void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const
 
   const auto shown = mask::bind(within_causal(m), c.in.geometry());
   if (how.correction == correction::none) {
-    output_pass<Family>("delta_attention::sparse", exec, c.in, shown, row_set{0, 1, queries}, c.out);
+    output_pass<Family>("delta_attention::sparse", exec, c.in, shown, row_set{0, 1, queries},
+                        c.out);
   } else if (tail >= queries) {
     output_pass<Family>("delta_attention::tail", exec, c.in, mask::bind(causal{}, c.in.geometry()),
                         row_set{0, 1, queries}, c.out);
@@ -36,15 +39,18 @@ void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const
 }
 }  // namespace kernel
 
-/// Sparse attention, corrected by the difference that dense attention makes at every `stride`-th row (Delta Attention,
-/// arXiv 2505.11254, Eq. 5-7). The mask is intersected with causal. Tensors, options and errors are those of
-/// `attention`; besides, query_offset must be a multiple of the stride where anything is corrected. An lse is the
-/// sparse row's where the output is sparse or corrected, and the dense row's at anchors and in the tail.
-template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none, class SinkLogits = none>
-void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
-                     const delta& how = {}, const options<Lse, SinkLogits>& o = {}) {
+/// Sparse attention, corrected by the difference that dense attention makes at every `stride`-th
+/// row (Delta Attention, arXiv 2505.11254, Eq. 5-7). The mask is intersected with causal. Tensors,
+/// options and errors are those of `attention`; besides, query_offset must be a multiple of the
+/// stride where anything is corrected. An lse is the sparse row's where the output is sparse or
+/// corrected, and the dense row's at anchors and in the tail.
+template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
+          class SinkLogits = none>
+void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+                     const Mask& m, const delta& how = {}, const options<Lse, SinkLogits>& o = {}) {
   kernel::static_input_requirements<Exec, Q>();
-  kernel::delta_attention<arch::preferred<Exec, typename Q::non_const_value_type>>(exec, q, k, v, out, m, how, o);
+  kernel::delta_attention<arch::preferred<Exec, typename Q::non_const_value_type>>(exec, q, k, v,
+                                                                                   out, m, how, o);
 }
 
 }  // namespace delta_attention

@@ -6,8 +6,7 @@
 namespace delta_attention {
 
 namespace kernel {
-template <class Element>
-struct merge_two {
+template <class Element> struct merge_two {
   using accumulator = accumulator_of<Element>;
   tensor<const Element> a, b;
   tensor<const accumulator> lse_a, lse_b;
@@ -15,8 +14,10 @@ struct merge_two {
   tensor<accumulator> lse;
 
   template <class Member>
-  KOKKOS_FUNCTION void operator()(int batch, std::int64_t token, int head, const Member& team) const {
-    const merge_weights<accumulator> w(*lse_a.row(batch, token, head), *lse_b.row(batch, token, head));
+  KOKKOS_FUNCTION void operator()(int batch, std::int64_t token, int head,
+                                  const Member& team) const {
+    const merge_weights<accumulator> w(*lse_a.row(batch, token, head),
+                                       *lse_b.row(batch, token, head));
     const Element *x = a.row(batch, token, head), *y = b.row(batch, token, head);
     Element* z = out.row(batch, token, head);
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(out.channels)), [&](int c) {
@@ -29,15 +30,16 @@ struct merge_two {
 };
 }  // namespace kernel
 
-/// Merges the attention of the same rows over two disjoint sets of keys into that over both: FlashInfer's mergeable
-/// states (Ye et al., arXiv 2501.01005, section 2.2).
+/// Merges the attention of the same rows over two disjoint sets of keys into that over both:
+/// FlashInfer's mergeable states (Ye et al., arXiv 2501.01005, section 2.2).
 ///
-/// out_a, out_b and out are Views (batch, query token, query head, dv) of one element type with contiguous channels;
-/// lse_a, lse_b and lse Views (batch, query token, query head) of float (double for double): natural logarithms, as
-/// `attention` writes them. out and lse may be those of a or b, or memory of their own. Throws contract_error.
+/// out_a, out_b and out are Views (batch, query token, query head, dv) of one element type with
+/// contiguous channels; lse_a, lse_b and lse Views (batch, query token, query head) of float
+/// (double for double): natural logarithms, as `attention` writes them. out and lse may be those of
+/// a or b, or memory of their own. Throws contract_error.
 template <class Exec, class OutA, class LseA, class OutB, class LseB, class Out, class Lse>
-void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const OutB& out_b, const LseB& lse_b,
-                  const Out& out, const Lse& lse) {
+void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const OutB& out_b,
+                  const LseB& lse_b, const Out& out, const Lse& lse) {
   kernel::static_input_requirements<Exec, OutA>();
   kernel::static_input_requirements<Exec, OutB>();
   kernel::static_input_requirements<Exec, Out>();
@@ -49,8 +51,9 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   static_assert(std::is_same_v<element, typename OutA::non_const_value_type> &&
                     std::is_same_v<element, typename OutB::non_const_value_type>,
                 "out_a, out_b and out must have the same element type");
-  static_assert(!std::is_const_v<typename Out::value_type> && !std::is_const_v<typename Lse::value_type>,
-                "out and lse must not be Views of const elements: they are written");
+  static_assert(
+      !std::is_const_v<typename Out::value_type> && !std::is_const_v<typename Lse::value_type>,
+      "out and lse must not be Views of const elements: they are written");
   static_assert(std::is_same_v<accumulator, typename LseA::non_const_value_type> &&
                     std::is_same_v<accumulator, typename LseB::non_const_value_type> &&
                     std::is_same_v<accumulator, typename Lse::non_const_value_type>,
@@ -58,14 +61,19 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   static_assert(LseA::rank() == 3 && LseB::rank() == 3 && Lse::rank() == 3,
                 "lse_a, lse_b and lse must have rank 3: (batch, query token, query head)");
 
-  const kernel::merge_two<element> f{constant(erase(out_a)), constant(erase(out_b)), constant(erase(lse_a)),
-                                     constant(erase(lse_b)), erase(out), erase(lse)};
+  const kernel::merge_two<element> f{constant(erase(out_a)),
+                                     constant(erase(out_b)),
+                                     constant(erase(lse_a)),
+                                     constant(erase(lse_b)),
+                                     erase(out),
+                                     erase(lse)};
   kernel::require_contiguous_channels("out_a", out_a);
   kernel::require_contiguous_channels("out_b", out_b);
   kernel::require_contiguous_channels("out", out);
   const auto like_out = [&](const char* name, const auto& t, std::int64_t channels) {
-    require(t.batches == f.out.batches && t.tokens == f.out.tokens && t.heads == f.out.heads, name, " is ",
-            kernel::shape_of(t.batches, t.tokens, t.heads), ", but out has (batches, tokens, heads) ",
+    require(t.batches == f.out.batches && t.tokens == f.out.tokens && t.heads == f.out.heads, name,
+            " is ", kernel::shape_of(t.batches, t.tokens, t.heads),
+            ", but out has (batches, tokens, heads) ",
             kernel::shape_of(f.out.batches, f.out.tokens, f.out.heads));
     kernel::require_equal("channels", name, t.channels, "out", channels);
     kernel::require_data(name, t);
@@ -78,7 +86,8 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   kernel::require_data("out", f.out);
   kernel::require_distinct_elements("out", f.out);
   kernel::require_distinct_elements("lse", f.lse);
-  const auto same_or_apart = [](const char* out_name, const auto& to, const char* in_name, const auto& in) {
+  const auto same_or_apart = [](const char* out_name, const auto& to, const char* in_name,
+                                const auto& in) {
     if (!same_elements(to, in)) kernel::require_apart(out_name, to, in_name, in);
   };
   same_or_apart("out", f.out, "out_a", f.a);
@@ -90,7 +99,8 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   kernel::require_apart("lse", f.lse, "out_a", f.a);
   kernel::require_apart("lse", f.lse, "out_b", f.b);
   kernel::require_apart("lse", f.lse, "out", f.out);
-  kernel::for_each_row("delta_attention::merge_states", exec, f.out.batches, f.out.tokens, f.out.heads, f);
+  kernel::for_each_row("delta_attention::merge_states", exec, f.out.batches, f.out.tokens,
+                       f.out.heads, f);
 }
 
 }  // namespace delta_attention

@@ -8,18 +8,18 @@ namespace delta_attention {
 /// Stands for a tensor that a call does not have.
 struct none {};
 
-/// What a call may say besides its tensors and its mask; every member has a default, and designated initialisers name
-/// the ones that differ: `options{.scale = 0.1, .lse = lse}`.
-template <class Lse = none, class SinkLogits = none>
-struct options {
+/// What a call may say besides its tensors and its mask; every member has a default, and designated
+/// initialisers name the ones that differ: `options{.scale = 0.1, .lse = lse}`.
+template <class Lse = none, class SinkLogits = none> struct options {
   /// Scores are scale * q.k; by default head size^-1/2.
   std::optional<double> scale = std::nullopt;
   /// c > 0: scores become c * tanh(score / c) before the mask. 0: none.
   double softcap = 0;
-  /// Position of query row 0; by default key tokens - query tokens, so that the last row sees the last key.
+  /// Position of query row 0; by default key tokens - query tokens, so that the last row sees the
+  /// last key.
   std::optional<std::int64_t> query_offset = std::nullopt;
-  /// View (batch, query token, query head) of float (double where the elements are): written with the natural logarithm
-  /// of the row's softmax denominator, -infinity for a row that sees no key.
+  /// View (batch, query token, query head) of float (double where the elements are): written with
+  /// the natural logarithm of the row's softmax denominator, -infinity for a row that sees no key.
   Lse lse = {};
   /// View (query head) of float: learned logits that join the softmax denominator and nothing else.
   SinkLogits sink_logits = {};
@@ -29,7 +29,7 @@ struct options {
 enum class correction {
   none,       ///< not at all: the sparse rows as they are
   recompute,  ///< the anchors' rows become dense, the others stay sparse (Eq. 5)
-  delta       ///< and the others are shifted by the anchors' difference of dense and sparse (Eq. 6-7)
+  delta  ///< and the others are shifted by the anchors' difference of dense and sparse (Eq. 6-7)
 };
 
 struct delta {

@@ -11,16 +11,17 @@
 
 namespace delta_attention::arch {
 
-/// The scores of one panel on the host, [key][row] with rows in lanes, and everything between the two products.
-template <int N>
-struct row_panel {
+/// The scores of one panel on the host, [key][row] with rows in lanes, and everything between the
+/// two products.
+template <int N> struct row_panel {
   using row_values = row_vectors<N>;
   static constexpr int rows = N * vector_width;
 
   float* scores;
 
   /// Positions and heads of the rows of panel `panel`; lanes beyond the last row repeat it.
-  static void locate(const kernel::tile_rows& tile, int panel, std::int64_t* positions, int* heads) {
+  static void locate(const kernel::tile_rows& tile, int panel, std::int64_t* positions,
+                     int* heads) {
     for (int i = 0; i < rows; ++i) {
       const int r = std::min(panel * rows + i, tile.count - 1);
       positions[i] = tile.position(r);
@@ -35,7 +36,8 @@ struct row_panel {
   }
   row_values softcap(mask::key_range keys, float c) const {
     for_each_key(keys, [&](row_values s) {
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) s.v[i] = tanh(s.v[i]) * (c * float(kernel::log2_e));
+      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) s.v[i] =
+          tanh(s.v[i]) * (c * float(kernel::log2_e));
       return s;
     });
     return largest(keys);
@@ -51,8 +53,9 @@ struct row_panel {
         for (; j < some.end; ++j) {
           float* s = scores + (j - keys.begin) * rows;
           for (int i = 0; i < rows; ++i)
-            s[i] = visible.allows(tile.batch, heads[i], positions[i], j) ? s[i]
-                                                                        : -std::numeric_limits<float>::infinity();
+            s[i] = visible.allows(tile.batch, heads[i], positions[i], j)
+                       ? s[i]
+                       : -std::numeric_limits<float>::infinity();
         }
       }
       j = some.end;
@@ -70,8 +73,7 @@ struct row_panel {
   }
 
  private:
-  template <class F>
-  DELTA_ATTENTION_INLINE void for_each_key(mask::key_range keys, F&& f) const {
+  template <class F> DELTA_ATTENTION_INLINE void for_each_key(mask::key_range keys, F&& f) const {
     const int n = int(keys.size());
     for (int j = 0; j < n; ++j) f(row_values::from(scores + j * rows)).to(scores + j * rows);
   }

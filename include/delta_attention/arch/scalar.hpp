@@ -8,14 +8,14 @@
 
 namespace delta_attention::arch {
 
-/// The one-lane atom: every thread of a team carries one row, keys and values are read where they lie. It compiles for
-/// every backend and element type and is the reference for the others, not fast.
-template <class Element, int TeamSize>
-class scalar_tile {
+/// The one-lane atom: every thread of a team carries one row, keys and values are read where they
+/// lie. It compiles for every backend and element type and is the reference for the others, not
+/// fast.
+template <class Element, int TeamSize> class scalar_tile {
  public:
   using accumulator = accumulator_of<Element>;
-  static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1, panel_step = TeamSize,
-                       tile_keys = 32, largest_value_size = 256;
+  static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1,
+                       panel_step = TeamSize, tile_keys = 32, largest_value_size = 256;
 
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
@@ -24,7 +24,8 @@ class scalar_tile {
 
   KOKKOS_FUNCTION int first_panel() const { return lane_; }
 
-  KOKKOS_FUNCTION void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
+  KOKKOS_FUNCTION void load_queries(const kernel::problem<Element>& p,
+                                    const kernel::tile_rows& rows) {
     head_size_ = p.head_size();
     value_size_ = p.value_size();
     factor_ = p.query_factor();
@@ -33,8 +34,8 @@ class scalar_tile {
     softmax_ = {row_value{-Kokkos::Experimental::infinity_v<accumulator>}, row_value{0}};
   }
   template <class Seen>
-  KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
-                             const Seen&) {
+  KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
+                             mask::key_range keys, const Seen&) {
     tile_ = keys;
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
@@ -47,7 +48,9 @@ class scalar_tile {
     friend KOKKOS_FUNCTION row_value operator-(row_value a, row_value b) { return {a.x - b.x}; }
     friend KOKKOS_FUNCTION row_value operator+(row_value a, row_value b) { return {a.x + b.x}; }
     friend KOKKOS_FUNCTION row_value operator*(row_value a, row_value b) { return {a.x * b.x}; }
-    friend KOKKOS_FUNCTION row_value max(row_value a, row_value b) { return {a.x < b.x ? b.x : a.x}; }
+    friend KOKKOS_FUNCTION row_value max(row_value a, row_value b) {
+      return {a.x < b.x ? b.x : a.x};
+    }
     friend KOKKOS_FUNCTION row_value exp2(row_value a) { return {Kokkos::exp2(a.x)}; }
     friend KOKKOS_FUNCTION row_value zero_if_infinite(row_value a) {
       return {a.x == -Kokkos::Experimental::infinity_v<accumulator> ? accumulator(0) : a.x};
@@ -58,7 +61,8 @@ class scalar_tile {
     return for_each_key(keys, [&](std::int64_t j, accumulator) {
       const Element* k = key_ + (j - tile_.begin) * key_stride_;
       accumulator s = 0;
-      for (int c = 0; c < head_size_; ++c) s += accumulator(query_[c]) * factor_ * accumulator(k[c]);
+      for (int c = 0; c < head_size_; ++c)
+        s += accumulator(query_[c]) * factor_ * accumulator(k[c]);
       return s;
     });
   }
@@ -68,7 +72,8 @@ class scalar_tile {
     });
   }
   template <class Mask>
-  KOKKOS_FUNCTION row_value hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
+  KOKKOS_FUNCTION row_value hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
+                                 const Mask& m) {
     return for_each_key(keys, [&](std::int64_t j, accumulator s) {
       return m.allows(rows.batch, rows.head(panel), rows.position(panel), j)
                  ? s
@@ -105,8 +110,7 @@ class scalar_tile {
 
  private:
   // Replaces each score by f(key, score); returns the largest.
-  template <class F>
-  KOKKOS_FUNCTION row_value for_each_key(mask::key_range keys, F&& f) {
+  template <class F> KOKKOS_FUNCTION row_value for_each_key(mask::key_range keys, F&& f) {
     accumulator largest = -Kokkos::Experimental::infinity_v<accumulator>;
     for (std::int64_t j = keys.begin; j < keys.end; ++j) {
       accumulator& s = scores_[j - tile_.begin];
@@ -133,13 +137,10 @@ struct scalar {
   static constexpr int team_size =
       Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible ? 1 : 64;
 
-  template <class Exec, class Element>
-  using tile = scalar_tile<Element, team_size<Exec>>;
-  template <class Exec, class Element>
-  using stream = scalar_tile<Element, team_size<Exec>>;
+  template <class Exec, class Element> using tile = scalar_tile<Element, team_size<Exec>>;
+  template <class Exec, class Element> using stream = scalar_tile<Element, team_size<Exec>>;
 
-  template <class Exec, class Element>
-  static constexpr bool covers = true;
+  template <class Exec, class Element> static constexpr bool covers = true;
 };
 
 }  // namespace delta_attention::arch

@@ -5,8 +5,7 @@
 
 namespace delta_attention::arch {
 
-template <class... Families>
-struct families {};
+template <class... Families> struct families {};
 
 /// All instruction families, the best first. A new one is a file in this folder and a line here.
 using all_families = families<
@@ -18,8 +17,10 @@ using all_families = families<
 namespace detail {
 template <class Exec, class Element, class First, class... Others>
 constexpr auto first_that_covers(families<First, Others...>) {
-  if constexpr (First::template covers<Exec, Element>) return First{};
-  else return first_that_covers<Exec, Element>(families<Others...>{});
+  if constexpr (First::template covers<Exec, Element>)
+    return First{};
+  else
+    return first_that_covers<Exec, Element>(families<Others...>{});
 }
 }  // namespace detail
 

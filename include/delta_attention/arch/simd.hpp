@@ -11,11 +11,11 @@
 
 namespace delta_attention::arch {
 
-/// Sizes of a host thread's tile, by vector width. Sixteen floats: docs/performance.md; eight: the best of a
-/// prototype on AVX2, not measured again.
+/// Sizes of a host thread's tile, by vector width. Sixteen floats: docs/performance.md; eight: the
+/// best of a prototype on AVX2, not measured again.
 struct simd_shape {
-  int broadcasts;   // keys, or channels, that one fragment holds
-  int vectors;      // and its rows, in vectors
+  int broadcasts;  // keys, or channels, that one fragment holds
+  int vectors;     // and its rows, in vectors
   int panels, keys;
 };
 constexpr simd_shape simd_tile_shape() {
@@ -24,10 +24,9 @@ constexpr simd_shape simd_tile_shape() {
 }
 
 /// Many rows on the host. The rows of a panel lie in vector lanes, keys and channels are broadcast:
-/// S^T = K Q^T and O^T += V^T P^T are one and the same product. A thread packs keys and values of a tile into its L2
-/// once and lets all panels use them; the scores of a panel stay in L1.
-template <class Element>
-class simd_tile {
+/// S^T = K Q^T and O^T += V^T P^T are one and the same product. A thread packs keys and values of a
+/// tile into its L2 once and lets all panels use them; the scores of a panel stay in L1.
+template <class Element> class simd_tile {
   static constexpr simd_shape shape = simd_tile_shape();
   static constexpr int R = shape.broadcasts, N = shape.vectors;
   using panel_type = row_panel<N>;
@@ -35,16 +34,17 @@ class simd_tile {
  public:
   using accumulator = float;
   using row_values = typename panel_type::row_values;
-  static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1, tile_keys = shape.keys,
-                       tile_rows = shape.panels * panel_rows;
+  static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1,
+                       tile_keys = shape.keys, tile_rows = shape.panels * panel_rows;
 
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
-  template <class Member>
-  simd_tile(const Member& team, int d, int dv) : d_(d), dv_(dv) {
+  template <class Member> simd_tile(const Member& team, int d, int dv) : d_(d), dv_(dv) {
     const layout at(d, dv);
     auto* memory = static_cast<char*>(team.team_scratch(1).get_shmem_aligned(at.bytes, 64));
-    const auto place = [&](std::size_t floats) { return reinterpret_cast<float*>(memory) + floats; };
+    const auto place = [&](std::size_t floats) {
+      return reinterpret_cast<float*>(memory) + floats;
+    };
     queries_ = place(at.queries);
     outputs_ = place(at.outputs);
     keys_ = place(at.keys);
@@ -66,7 +66,8 @@ class simd_tile {
         const int r = std::min(panel * panel_rows + i, rows.count - 1);
         source[i] = p.q.row(rows.batch, rows.token(r), rows.head(r));
       }
-      for (int r = (panel + 1) * panel_rows; r < std::min((panel + 2) * panel_rows, rows.count); ++r)
+      for (int r = (panel + 1) * panel_rows; r < std::min((panel + 2) * panel_rows, rows.count);
+           ++r)
         prefetch(p.q.row(rows.batch, rows.token(r), rows.head(r)), d_);
       float* to = queries(panel);
       for (int i = 0; i < panel_rows; i += 4)
@@ -74,15 +75,18 @@ class simd_tile {
           vector4 m[4] = {load4(source[i] + c), load4(source[i + 1] + c), load4(source[i + 2] + c),
                           load4(source[i + 3] + c)};
           transpose4(m);
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) save4(to + (c + x) * panel_rows + i, m[x] * factor);
+          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x)
+              save4(to + (c + x) * panel_rows + i, m[x] * factor);
         }
       std::fill_n(outputs(panel), std::size_t(dv_) * panel_rows, 0.f);
-      statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()), row_values::all(0.f)};
+      statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
+                            row_values::all(0.f)};
     }
   }
 
   template <class Seen>
-  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys, const Seen& seen) {
+  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
+             const Seen& seen) {
     tile_ = keys;
     next_keys_ = p.k.row(rows.batch, keys.end, rows.kv_head);
     next_values_ = p.v.row(rows.batch, keys.end, rows.kv_head);
@@ -94,7 +98,8 @@ class simd_tile {
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
     const Element* v = p.v.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; ++j) pack_value(v + j * p.v.token_stride, j);
-    // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees them.
+    // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees
+    // them.
     for (int j = 0; j < n; ++j)
       if (!finite_[j] && !seen(keys.begin + j))
         for (int c = 0; c < dv_; c += R) std::fill_n(values_ + (c * value_keys + j * R), R, 0.f);
@@ -104,16 +109,16 @@ class simd_tile {
     prefetch_next(panel);
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
-    for (int j = begin / R * R; j < end; j += R) {  // the first and last fragment may hold keys of others
+    for (int j = begin / R * R; j < end;
+         j += R) {  // the first and last fragment may hold keys of others
       fragment<R, N> s;
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-        if (j + r >= begin && j + r < end)
+      DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r) if (j + r >= begin && j + r < end)
           DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) {
-            largest.v[i] = max(largest.v[i], s.v[r][i]);
-            save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
-          }
+        largest.v[i] = max(largest.v[i], s.v[r][i]);
+        save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
+      }
     }
     return largest;
   }
@@ -134,13 +139,15 @@ class simd_tile {
       fragment<R, N> o;
       float* row = output + c * panel_rows;
       DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) o.v[r][i] = load(row + r * panel_rows + i * vector_width);
+          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i)
+              o.v[r][i] = load(row + r * panel_rows + i * vector_width);
       if (rescale)
         DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) o.v[r][i] *= factor.v[i];
+            DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) o.v[r][i] *= factor.v[i];
       o.multiply_add(values + std::ptrdiff_t(c) * value_keys, panel_.scores, int(keys.size()));
       DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) save(row + r * panel_rows + i * vector_width, o.v[r][i]);
+          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i)
+              save(row + r * panel_rows + i * vector_width, o.v[r][i]);
     }
   }
   kernel::online_softmax<row_values>& statistics(int panel) { return statistics_[panel]; }
@@ -154,14 +161,16 @@ class simd_tile {
       statistics_[panel].sum.to(sum);
       using destination = decltype(epilogue.row(rows, 0, 0, 0.f, 0.f));
       destination to[4];
-      for (int i = 0; i < n; ++i) to[i] = epilogue.row(rows, r0 + i, split, maximum[lane + i], sum[lane + i]);
+      for (int i = 0; i < n; ++i)
+        to[i] = epilogue.row(rows, r0 + i, split, maximum[lane + i], sum[lane + i]);
       const float* from = outputs(panel) + lane;
       alignas(64) float row[4][64];
       for (int c0 = 0; c0 < dv_; c0 += 64) {
         const int channels = std::min(64, dv_ - c0);
         for (int c = 0; c < channels; c += 4) {
           vector4 m[4];
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) m[x] = load4(from + (c0 + c + x) * panel_rows);
+          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) m[x] =
+              load4(from + (c0 + c + x) * panel_rows);
           transpose4(m);
           DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) save4(row[x] + c, m[x]);
         }
@@ -175,8 +184,9 @@ class simd_tile {
   }
 
  private:
-  // Keys lie as [keys / R][channel][R], so that a fragment's broadcasts stand side by side; values likewise, as
-  // [channels / R][key][R], where the padding keeps channel groups out of each other's cache sets.
+  // Keys lie as [keys / R][channel][R], so that a fragment's broadcasts stand side by side; values
+  // likewise, as [channels / R][key][R], where the padding keeps channel groups out of each other's
+  // cache sets.
   static constexpr int value_keys = tile_keys + 4;
 
   struct layout {  // in floats, each part on a cache line of its own
@@ -204,8 +214,8 @@ class simd_tile {
   float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * dv_; }
 
-  // Staging waits for memory, the products never do: each panel asks for its share of the keys and values that most
-  // likely come next.
+  // Staging waits for memory, the products never do: each panel asks for its share of the keys and
+  // values that most likely come next.
   void prefetch_next(int panel) const {
     constexpr int share = tile_keys / shape.panels;
     for (int j = panel * share; j < std::min((panel + 1) * share, next_count_); ++j) {
@@ -232,8 +242,7 @@ class simd_tile {
   }
   DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
     vector4 check = {};
-    for (int c = 0; c < dv_; c += R)
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < R; i += 4) {
+    for (int c = 0; c < dv_; c += R) DELTA_ATTENTION_UNROLL for (int i = 0; i < R; i += 4) {
         const vector4 x = load4(v + c + i);
         check += x * 0.f;
         save4(values_ + c * value_keys + j * R + i, x);
@@ -256,15 +265,15 @@ class simd_tile {
 
 /// Vectors of the host's processor, for every element type but double.
 struct simd {
-  static std::string description() { return "simd (" + std::to_string(vector_width) + " floats a vector)"; }
-  template <class, class Element>
-  using tile = simd_tile<Element>;
-  template <class, class Element>
-  using stream = simd_stream<Element>;
+  static std::string description() {
+    return "simd (" + std::to_string(vector_width) + " floats a vector)";
+  }
+  template <class, class Element> using tile = simd_tile<Element>;
+  template <class, class Element> using stream = simd_stream<Element>;
 
   template <class Exec, class Element>
-  static constexpr bool covers =
-      Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible && !std::is_same_v<Element, double>;
+  static constexpr bool covers = Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible &&
+                                 !std::is_same_v<Element, double>;
 };
 
 }  // namespace delta_attention::arch

@@ -10,10 +10,10 @@
 
 namespace delta_attention::arch {
 
-/// Few rows on the host, as in decoding: one panel, whose keys and values are read once, where they lie, so that memory
-/// bandwidth is the limit. Channels lie in vector lanes for both products; scores are kept rows in lanes as ever.
-template <class Element>
-class simd_stream {
+/// Few rows on the host, as in decoding: one panel, whose keys and values are read once, where they
+/// lie, so that memory bandwidth is the limit. Channels lie in vector lanes for both products;
+/// scores are kept rows in lanes as ever.
+template <class Element> class simd_stream {
   using panel_type = row_panel<1>;
 
  public:
@@ -23,12 +23,14 @@ class simd_stream {
                        tile_rows = panel_rows;
 
   static constexpr std::size_t scratch_bytes(int d, int dv) {
-    return (std::size_t(tile_rows) * (padded(d) + padded(dv)) + std::size_t(tile_keys) * panel_rows) * sizeof(float);
+    return (std::size_t(tile_rows) * (padded(d) + padded(dv)) +
+            std::size_t(tile_keys) * panel_rows) *
+           sizeof(float);
   }
 
-  template <class Member>
-  simd_stream(const Member& team, int d, int dv) : d_(d), dv_(dv) {
-    queries_ = static_cast<float*>(team.team_scratch(1).get_shmem_aligned(scratch_bytes(d, dv), 64));
+  template <class Member> simd_stream(const Member& team, int d, int dv) : d_(d), dv_(dv) {
+    queries_ =
+        static_cast<float*>(team.team_scratch(1).get_shmem_aligned(scratch_bytes(d, dv), 64));
     outputs_ = queries_ + tile_rows * padded(d);
     panel_.scores = outputs_ + tile_rows * padded(dv);
   }
@@ -47,7 +49,8 @@ class simd_stream {
     softmax_ = {row_values::all(-std::numeric_limits<float>::infinity()), row_values::all(0.f)};
   }
   template <class Seen>
-  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys, const Seen&) {
+  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
+             const Seen&) {
     tile_ = keys;
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
@@ -67,8 +70,8 @@ class simd_stream {
         vector sum[row_step] = {};
         for (int c = 0; c < d_; c += vector_width) {
           const vector key = load_channels(k + c, d_ - c);
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < row_step; ++i)
-            sum[i] += key * load(queries_ + (r + i) * padded(d_) + c);
+          DELTA_ATTENTION_UNROLL for (int i = 0; i < row_step; ++i) sum[i] +=
+              key * load(queries_ + (r + i) * padded(d_) + c);
         }
         save4(panel_.scores + j * panel_rows + r, sums_of(sum));
       }
@@ -115,7 +118,9 @@ class simd_stream {
  private:
   static constexpr int row_step = 4, key_step = 4, prefetch_keys = 16;
 
-  static constexpr int padded(int channels) { return (channels + vector_width - 1) / vector_width * vector_width; }
+  static constexpr int padded(int channels) {
+    return (channels + vector_width - 1) / vector_width * vector_width;
+  }
 
   // May reach beyond the last key: a prefetch of memory that is not there does nothing.
   static DELTA_ATTENTION_INLINE void prefetch(const Element* row, int channels) {
@@ -134,16 +139,16 @@ class simd_stream {
     for (int r = 0; r < rows_; ++r) any = any | (panel_.scores[j * panel_rows + r] != 0);
     return any;
   }
-  template <int Keys>
-  DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
+  template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
     for (int c = 0; c < dv_; c += vector_width) {
       vector value[Keys];
-      DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) value[x] = load_channels(v + x * value_stride_ + c, dv_ - c);
+      DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) value[x] =
+          load_channels(v + x * value_stride_ + c, dv_ - c);
       for (int r = 0; r < rows_; ++r) {
         float* o = outputs_ + r * padded(dv_) + c;
         vector sum = load(o);
-        DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x)
-          sum += value[x] * panel_.scores[(j + x) * panel_rows + r];
+        DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) sum +=
+            value[x] * panel_.scores[(j + x) * panel_rows + r];
         save(o, sum);
       }
     }

@@ -1,7 +1,7 @@
 #pragma once
 
-// One vector of float on the host, as wide as the compiler's target has it, and the verbs on it. GNU vectors: GCC and
-// Clang have them; nvcc's front end does not take all of their operations.
+// One vector of float on the host, as wide as the compiler's target has it, and the verbs on it.
+// GNU vectors: GCC and Clang have them; nvcc's front end does not take all of their operations.
 #if defined(__GNUC__) && !defined(__CUDACC__)
 #define DELTA_ATTENTION_HAS_SIMD 1
 
@@ -39,26 +39,36 @@ DELTA_ATTENTION_INLINE vector load(const float* p) {
   __builtin_memcpy(&r, p, sizeof r);
   return r;
 }
-DELTA_ATTENTION_INLINE void save(float* p, vector v) { __builtin_memcpy(p, &v, sizeof v); }
-DELTA_ATTENTION_INLINE vector broadcast(float x) { return x - vector{}; }
-DELTA_ATTENTION_INLINE vector max(vector a, vector b) { return a < b ? b : a; }
+DELTA_ATTENTION_INLINE void save(float* p, vector v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+DELTA_ATTENTION_INLINE vector broadcast(float x) {
+  return x - vector{};
+}
+DELTA_ATTENTION_INLINE vector max(vector a, vector b) {
+  return a < b ? b : a;
+}
 
-/// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 2.1e-7, of which 8e-8 are the polynomial's
-/// and the rest its roundings (tests/test_vector.cpp). Below -126 the result is 0:
-/// no denormals arise, and the weight of a hidden key is nothing, however large its value. NaN stays NaN.
+/// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 2.1e-7, of which 8e-8
+/// are the polynomial's and the rest its roundings (tests/test_vector.cpp). Below -126 the result
+/// is 0: no denormals arise, and the weight of a hidden key is nothing, however large its value.
+/// NaN stays NaN.
 DELTA_ATTENTION_INLINE vector exp2(vector power) {
   const vector x = max(power, broadcast(-126.f));
-  const vector shifted = x + 12582912.f;  // 1.5 * 2^23: the sum's last bits are x to the nearest integer
+  const vector shifted =
+      x + 12582912.f;  // 1.5 * 2^23: the sum's last bits are x to the nearest integer
   const vector f = x - (shifted - 12582912.f);
   vector p = f * 0.0013276409766671562f + 0.009675540837322614f;
   p = p * f + 0.055507134659966643f;
   p = p * f + 0.24022119736217754f;
   p = p * f + 0.6931469669468828f;
   p = p * f + 1.0000000716508628f;
-  const vector r = std::bit_cast<vector>(std::bit_cast<vector_bits>(p) + (std::bit_cast<vector_bits>(shifted) << 23));
+  const vector r = std::bit_cast<vector>(std::bit_cast<vector_bits>(p) +
+                                         (std::bit_cast<vector_bits>(shifted) << 23));
   return power < -126.f ? broadcast(0.f) : r;
 }
-/// tanh(x), relative error some 1e-7: near 0 by its Taylor series, since (1 - e) / (1 + e) cancels there.
+/// tanh(x), relative error some 1e-7: near 0 by its Taylor series, since (1 - e) / (1 + e) cancels
+/// there.
 DELTA_ATTENTION_INLINE vector tanh(vector x) {
   const vector magnitude = x < 0.f ? -x : x, square = x * x;
   vector near = square * (21844.f / 6081075) - 1382.f / 155925;
@@ -67,38 +77,49 @@ DELTA_ATTENTION_INLINE vector tanh(vector x) {
   near = near * square + 2.f / 15;
   near = near * square - 1.f / 3;
   near = near * square * x + x;
-  const vector e = exp2(magnitude * -2.8853900817779268f), t = (1.f - e) / (1.f + e);  // e = exp(-2 |x|)
+  const vector e = exp2(magnitude * -2.8853900817779268f),
+               t = (1.f - e) / (1.f + e);  // e = exp(-2 |x|)
   return magnitude < 0.5f ? near : x < 0.f ? -t : t;
 }
 
 /// One number for each of the N * vector_width rows of a panel.
-template <int N>
-struct row_vectors {
+template <int N> struct row_vectors {
   vector v[N];
 
-#define DELTA_ATTENTION_MAP(expression)                      \
-  {                                                          \
-    row_vectors r;                                           \
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) r.v[i] = expression; \
-    return r;                                                \
+  /// f(0), f(1), ... as the vectors of a row_vectors.
+  template <class F> static DELTA_ATTENTION_INLINE row_vectors map(const F& f) {
+    row_vectors r;
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) r.v[i] = f(i);
+    return r;
   }
-  static DELTA_ATTENTION_INLINE row_vectors all(float x) DELTA_ATTENTION_MAP(broadcast(x))
-  static DELTA_ATTENTION_INLINE row_vectors from(const float* p) DELTA_ATTENTION_MAP(load(p + i * vector_width))
+  static DELTA_ATTENTION_INLINE row_vectors all(float x) {
+    return map([&](int) { return broadcast(x); });
+  }
+  static DELTA_ATTENTION_INLINE row_vectors from(const float* p) {
+    return map([&](int i) { return load(p + i * vector_width); });
+  }
   DELTA_ATTENTION_INLINE void to(float* p) const {
     DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) save(p + i * vector_width, v[i]);
   }
-  friend DELTA_ATTENTION_INLINE row_vectors operator+(const row_vectors& a, const row_vectors& b)
-      DELTA_ATTENTION_MAP(a.v[i] + b.v[i])
-  friend DELTA_ATTENTION_INLINE row_vectors operator-(const row_vectors& a, const row_vectors& b)
-      DELTA_ATTENTION_MAP(a.v[i] - b.v[i])
-  friend DELTA_ATTENTION_INLINE row_vectors operator*(const row_vectors& a, const row_vectors& b)
-      DELTA_ATTENTION_MAP(a.v[i] * b.v[i])
-  friend DELTA_ATTENTION_INLINE row_vectors max(const row_vectors& a, const row_vectors& b)
-      DELTA_ATTENTION_MAP(arch::max(a.v[i], b.v[i]))
-  friend DELTA_ATTENTION_INLINE row_vectors exp2(const row_vectors& a) DELTA_ATTENTION_MAP(arch::exp2(a.v[i]))
-  friend DELTA_ATTENTION_INLINE row_vectors zero_if_infinite(const row_vectors& a)
-      DELTA_ATTENTION_MAP(a.v[i] == -std::numeric_limits<float>::infinity() ? broadcast(0.f) : a.v[i])
-#undef DELTA_ATTENTION_MAP
+  friend DELTA_ATTENTION_INLINE row_vectors operator+(const row_vectors& a, const row_vectors& b) {
+    return map([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors operator-(const row_vectors& a, const row_vectors& b) {
+    return map([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors operator*(const row_vectors& a, const row_vectors& b) {
+    return map([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors max(const row_vectors& a, const row_vectors& b) {
+    return map([&](int i) { return arch::max(a.v[i], b.v[i]); });
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors exp2(const row_vectors& a) {
+    return map([&](int i) { return arch::exp2(a.v[i]); });
+  }
+  friend DELTA_ATTENTION_INLINE row_vectors zero_if_infinite(const row_vectors& a) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    return map([&](int i) { return a.v[i] == -infinity ? broadcast(0.f) : a.v[i]; });
+  }
   DELTA_ATTENTION_INLINE bool all_are(float x) const {
     float values[N * vector_width];
     to(values);
@@ -109,16 +130,15 @@ struct row_vectors {
 };
 
 /// Rows x N vectors of accumulators.
-template <int Rows, int N>
-struct fragment {
+template <int Rows, int N> struct fragment {
   vector v[Rows][N];
 
   DELTA_ATTENTION_INLINE void clear() {
     DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r)
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
+        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
   }
-  /// v[r] += a[x][r] * b[x] over x < depth, a packed as [depth][Rows], b as [depth][N vectors]: the one product behind
-  /// both S and O.
+  /// v[r] += a[x][r] * b[x] over x < depth, a packed as [depth][Rows], b as [depth][N vectors]: the
+  /// one product behind both S and O.
   DELTA_ATTENTION_INLINE void multiply_add(const float* a, const float* b, int depth) {
     fragment sum = *this;
 #if defined(__clang__)
@@ -141,8 +161,7 @@ typedef float vector4 __attribute__((vector_size(16)));
 typedef std::uint32_t bits4 __attribute__((vector_size(16)));
 typedef std::uint16_t half_bits4 __attribute__((vector_size(8)));
 
-template <class Element>
-DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
+template <class Element> DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
   vector4 r;
   if constexpr (std::is_same_v<Element, float>) {
     __builtin_memcpy(&r, p, sizeof r);
@@ -150,15 +169,20 @@ DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
     half_bits4 x;
     __builtin_memcpy(&x, p, sizeof x);
     r = std::bit_cast<vector4>(__builtin_convertvector(x, bits4) << 16);
-  } else r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
+  } else
+    r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
   return r;
 }
-DELTA_ATTENTION_INLINE void save4(float* p, vector4 v) { __builtin_memcpy(p, &v, sizeof v); }
+DELTA_ATTENTION_INLINE void save4(float* p, vector4 v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
 
 /// Four rows of four become four columns.
 DELTA_ATTENTION_INLINE void transpose4(vector4 (&m)[4]) {
-  const vector4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5), b = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5),
-                c = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7), d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
+  const vector4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5),
+                b = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5),
+                c = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7),
+                d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
   m[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
   m[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
   m[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
@@ -166,8 +190,7 @@ DELTA_ATTENTION_INLINE void transpose4(vector4 (&m)[4]) {
 }
 
 /// A whole vector of elements as floats.
-template <class Element>
-DELTA_ATTENTION_INLINE vector load_elements(const Element* p) {
+template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Element* p) {
   if constexpr (std::is_same_v<Element, float>) {
     return load(p);
   } else if constexpr (std::is_same_v<Element, bfloat16>) {

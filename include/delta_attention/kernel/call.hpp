@@ -12,23 +12,25 @@
 
 namespace delta_attention::kernel {
 
-// From what a user passes to what a kernel gets: every requirement of the interface is one check here.
+// From what a user passes to what a kernel gets: every requirement of the interface is one check
+// here.
 
-template <class Exec, class View>
-constexpr void static_requirements() {
-  static_assert(Kokkos::is_execution_space_v<Exec>, "the first argument must be a Kokkos execution space instance");
+template <class Exec, class View> constexpr void static_requirements() {
+  static_assert(Kokkos::is_execution_space_v<Exec>,
+                "the first argument must be a Kokkos execution space instance");
   static_assert(Kokkos::is_view_v<View>, "q, k, v, out, lse and sink_logits must be Kokkos Views");
   if constexpr (Kokkos::is_view_v<View>)
     static_assert(Kokkos::SpaceAccessibility<Exec, typename View::memory_space>::accessible,
                   "a View lies in memory that the execution space cannot access");
 }
-template <class Exec, class View>
-constexpr void static_input_requirements() {
+template <class Exec, class View> constexpr void static_input_requirements() {
   static_requirements<Exec, View>();
   if constexpr (Kokkos::is_view_v<View>) {
-    static_assert(View::rank() == 4, "q, k, v and out must have rank 4: (batch, token, head, channel)");
-    static_assert(is_element<typename View::non_const_value_type>,
-                  "elements must be float, double, delta_attention::float16 or delta_attention::bfloat16");
+    static_assert(View::rank() == 4,
+                  "q, k, v and out must have rank 4: (batch, token, head, channel)");
+    static_assert(
+        is_element<typename View::non_const_value_type>,
+        "elements must be float, double, delta_attention::float16 or delta_attention::bfloat16");
   }
 }
 
@@ -36,17 +38,17 @@ inline std::string shape_of(std::int64_t a, std::int64_t b, std::int64_t c) {
   return "(" + std::to_string(a) + ", " + std::to_string(b) + ", " + std::to_string(c) + ")";
 }
 
-template <class View>
-void require_contiguous_channels(const char* name, const View& v) {
+template <class View> void require_contiguous_channels(const char* name, const View& v) {
   require(v.extent(3) <= 1 || v.stride(3) == 1, name, " has stride ", v.stride(3),
           " between channels, but the last extent must be contiguous (stride 1)");
 }
-template <class T>
-void require_data(const char* name, const tensor<T>& t) {
-  require(t.empty() || t.data != nullptr, name, " has ", t.batches * t.tokens * t.heads * t.channels,
+template <class T> void require_data(const char* name, const tensor<T>& t) {
+  require(t.empty() || t.data != nullptr, name, " has ",
+          t.batches * t.tokens * t.heads * t.channels,
           " elements, but no memory (its data() is null)");
 }
-inline void require_equal(const char* what, const char* a, std::int64_t x, const char* b, std::int64_t y) {
+inline void require_equal(const char* what, const char* a, std::int64_t x, const char* b,
+                          std::int64_t y) {
   require(x == y, a, " has ", x, " ", what, ", but ", b, " has ", y);
 }
 inline void require_head_size(const char* name, std::int64_t d) {
@@ -54,13 +56,18 @@ inline void require_head_size(const char* name, std::int64_t d) {
           ", but head sizes are multiples of 8 from 16 to 256");
 }
 
-/// Throws where writing `out` could change `in`, or where two elements of `out` are the same memory.
+/// Throws where writing `out` could change `in`, or where two elements of `out` are the same
+/// memory.
 template <class T, class U>
-void require_apart(const char* out_name, const tensor<T>& out, const char* in_name, const tensor<U>& in) {
+void require_apart(const char* out_name, const tensor<T>& out, const char* in_name,
+                   const tensor<U>& in) {
   if (out.empty() || in.empty()) return;
-  const auto token_bytes = [](const auto& t) { return ((t.heads - 1) * t.head_stride + t.channels) * sizeof(*t.data); };
+  const auto token_bytes = [](const auto& t) {
+    return ((t.heads - 1) * t.head_stride + t.channels) * sizeof(*t.data);
+  };
   const auto bytes = [&](const auto& t) {
-    return ((t.batches - 1) * t.batch_stride + (t.tokens - 1) * t.token_stride) * sizeof(*t.data) + token_bytes(t);
+    return ((t.batches - 1) * t.batch_stride + (t.tokens - 1) * t.token_stride) * sizeof(*t.data) +
+           token_bytes(t);
   };
   const auto begin = [](const auto& t) { return reinterpret_cast<std::uintptr_t>(t.data); };
   if (begin(out) + bytes(out) <= begin(in) || begin(in) + bytes(in) <= begin(out)) return;
@@ -70,15 +77,17 @@ void require_apart(const char* out_name, const tensor<T>& out, const char* in_na
                          (out.batches == 1 || out.batch_stride % out.token_stride == 0) &&
                          (in.batches == 1 || in.batch_stride % in.token_stride == 0);
   if (same_step) {
-    const std::uintptr_t distance = (begin(in) - begin(out)) % step;  // modulo 2^64 would need step to divide it
-    const std::uintptr_t gap = begin(in) >= begin(out) ? distance : (step - (begin(out) - begin(in)) % step) % step;
+    const std::uintptr_t distance =
+        (begin(in) - begin(out)) % step;  // modulo 2^64 would need step to divide it
+    const std::uintptr_t gap =
+        begin(in) >= begin(out) ? distance : (step - (begin(out) - begin(in)) % step) % step;
     if (gap >= token_bytes(out) && gap + token_bytes(in) <= step) return;
   }
-  require(false, out_name, " (", bytes(out), " bytes at ", static_cast<const void*>(out.data), ") overlaps ", in_name,
-          " (", bytes(in), " bytes at ", static_cast<const void*>(in.data), "), but a call must not write its inputs");
+  require(false, out_name, " (", bytes(out), " bytes at ", static_cast<const void*>(out.data),
+          ") overlaps ", in_name, " (", bytes(in), " bytes at ", static_cast<const void*>(in.data),
+          "), but a call must not write its inputs");
 }
-template <class T>
-void require_distinct_elements(const char* name, const tensor<T>& t) {
+template <class T> void require_distinct_elements(const char* name, const tensor<T>& t) {
   if (t.empty()) return;
   struct dimension {
     std::int64_t stride, extent;
@@ -91,20 +100,20 @@ void require_distinct_elements(const char* name, const tensor<T>& t) {
     apart = apart && d.stride >= span;
     span += (d.extent - 1) * d.stride;
   }
-  require(apart, name, " has strides ", shape_of(t.batch_stride, t.token_stride, t.head_stride), " for extents ",
-          shape_of(t.batches, t.tokens, t.heads), " of (batch, token, head) and ", t.channels,
-          " channels, but elements that are written must not share memory");
+  require(apart, name, " has strides ", shape_of(t.batch_stride, t.token_stride, t.head_stride),
+          " for extents ", shape_of(t.batches, t.tokens, t.heads), " of (batch, token, head) and ",
+          t.channels, " channels, but elements that are written must not share memory");
 }
 
-template <class Element>
-struct call {
+template <class Element> struct call {
   problem<Element> in;
   output<Element> out;
 };
 
 /// Checks tensors and options of a call and erases their types. Throws contract_error.
 template <class Exec, class Q, class K, class V, class Out, class Lse, class SinkLogits>
-auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out, const options<Lse, SinkLogits>& o) {
+auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out,
+             const options<Lse, SinkLogits>& o) {
   static_input_requirements<Exec, Q>();
   static_input_requirements<Exec, K>();
   static_input_requirements<Exec, V>();
@@ -115,7 +124,8 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out, co
                     std::is_same_v<element, typename V::non_const_value_type> &&
                     std::is_same_v<element, typename Out::non_const_value_type>,
                 "q, k, v and out must have the same element type");
-  static_assert(!std::is_const_v<typename Out::value_type>, "out must not be a View of const elements: it is written");
+  static_assert(!std::is_const_v<typename Out::value_type>,
+                "out must not be a View of const elements: it is written");
 
   call<element> c;
   c.in.q = constant(erase(q));
@@ -138,8 +148,8 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out, co
   require(tk.heads >= 1, "k has ", tk.heads, " kv heads, but there must be at least 1");
   require_equal("heads", "out", to.heads, "q", tq.heads);
   require_equal("kv heads", "v", tv.heads, "k", tk.heads);
-  require(tq.heads % tk.heads == 0, "k has ", tk.heads, " kv heads, which do not divide the ", tq.heads,
-          " heads of q");
+  require(tq.heads % tk.heads == 0, "k has ", tk.heads, " kv heads, which do not divide the ",
+          tq.heads, " heads of q");
   require_head_size("q", tq.channels);
   require_head_size("v", tv.channels);
   require_equal("channels", "k", tk.channels, "q", tq.channels);
@@ -161,19 +171,20 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out, co
   c.in.softcap = accumulator(o.softcap);
   c.in.query_offset = o.query_offset.value_or(tk.tokens - tq.tokens);
   constexpr std::int64_t far = std::int64_t(1) << 60;
-  require(c.in.query_offset >= -far && c.in.query_offset <= far, "options.query_offset is ", c.in.query_offset,
-          ", but positions lie within +-2^60");
+  require(c.in.query_offset >= -far && c.in.query_offset <= far, "options.query_offset is ",
+          c.in.query_offset, ", but positions lie within +-2^60");
 
   if constexpr (!std::is_same_v<Lse, none>) {
     static_requirements<Exec, Lse>();
-    static_assert(Lse::rank() == 3, "options.lse must have rank 3: (batch, query token, query head)");
+    static_assert(Lse::rank() == 3,
+                  "options.lse must have rank 3: (batch, query token, query head)");
     static_assert(std::is_same_v<typename Lse::value_type, accumulator>,
                   "options.lse must be a View of float, or of double where the elements are");
     c.out.lse = erase(o.lse);
     const auto& l = c.out.lse;
-    require(l.batches == tq.batches && l.tokens == tq.tokens && l.heads == tq.heads, "options.lse is ",
-            shape_of(l.batches, l.tokens, l.heads), ", but q has (batches, tokens, heads) ",
-            shape_of(tq.batches, tq.tokens, tq.heads));
+    require(l.batches == tq.batches && l.tokens == tq.tokens && l.heads == tq.heads,
+            "options.lse is ", shape_of(l.batches, l.tokens, l.heads),
+            ", but q has (batches, tokens, heads) ", shape_of(tq.batches, tq.tokens, tq.heads));
     require_data("options.lse", l);
     require_distinct_elements("options.lse", l);
     require_apart("options.lse", l, "q", tq);
@@ -191,7 +202,8 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out, co
     s.batches = s.tokens = 1;
     s.heads = o.sink_logits.extent(0);
     s.head_stride = o.sink_logits.stride(0);
-    require(s.heads == tq.heads, "options.sink_logits has ", s.heads, " logits, but q has ", tq.heads, " heads");
+    require(s.heads == tq.heads, "options.sink_logits has ", s.heads, " logits, but q has ",
+            tq.heads, " heads");
     require_data("options.sink_logits", s);
     require_apart("out", to, "options.sink_logits", s);
     require_apart("options.lse", c.out.lse, "options.sink_logits", s);

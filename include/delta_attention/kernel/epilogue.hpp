@@ -5,12 +5,11 @@
 
 namespace delta_attention::kernel {
 
-// An epilogue says where a finished row goes: `row(...)` gives the destination of one row, or one that is not `wanted`;
-// an atom calls `put` for every channel it holds.
+// An epilogue says where a finished row goes: `row(...)` gives the destination of one row, or one
+// that is not `wanted`; an atom calls `put` for every channel it holds.
 
 /// Output rows, with sink logits, and the lse where it was asked for.
-template <class Element>
-struct store_output {
+template <class Element> struct store_output {
   using accumulator = accumulator_of<Element>;
   output<Element> to;
 
@@ -19,13 +18,17 @@ struct store_output {
     accumulator factor;
     bool wanted;
     KOKKOS_INLINE_FUNCTION void put(int c, accumulator sum) const {
-      // A row without keys holds whatever its masked weights left: the factor 0 must win over a NaN.
+      // A row without keys holds whatever its masked weights left: the factor 0 must win over a
+      // NaN.
       out[c] = Element(factor == 0 ? accumulator(0) : sum * factor);
     }
   };
-  KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum, accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum,
+                                                        accumulator sum) const {
     const row_result<accumulator> r = finish_row(maximum, sum);
-    return to.sink_logits.data == nullptr ? r : with_sink(r, accumulator(*to.sink_logits.row(0, 0, head)));
+    return to.sink_logits.data == nullptr
+               ? r
+               : with_sink(r, accumulator(*to.sink_logits.row(0, 0, head)));
   }
   KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int, accumulator maximum,
                                          accumulator sum) const {
@@ -37,12 +40,13 @@ struct store_output {
   }
 };
 
-/// Sparse rows of a corrected pass: the group's correction is added before the one rounding; anchors are left alone.
-template <class Element>
-struct store_corrected {
+/// Sparse rows of a corrected pass: the group's correction is added before the one rounding;
+/// anchors are left alone.
+template <class Element> struct store_corrected {
   using accumulator = accumulator_of<Element>;
   store_output<Element> plain;
-  tensor<const accumulator> corrections;  // (batch, anchor, head, channel); data is null where there is nothing to add
+  tensor<const accumulator>
+      corrections;  // (batch, anchor, head, channel); data is null where there is nothing to add
   std::int64_t stride;
 
   struct destination {
@@ -55,20 +59,21 @@ struct store_corrected {
       out[c] = Element(correction == nullptr ? sparse : sparse + correction[c]);
     }
   };
-  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split, accumulator maximum,
-                                         accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,
+                                         accumulator maximum, accumulator sum) const {
     const std::int64_t token = rows.token(r);
     if (token % stride == 0) return {nullptr, 0, nullptr, false};
     const auto d = plain.row(rows, r, split, maximum, sum);
     return {d.out, d.factor,
-            corrections.data == nullptr ? nullptr : corrections.row(rows.batch, token / stride, rows.head(r)), true};
+            corrections.data == nullptr ? nullptr
+                                        : corrections.row(rows.batch, token / stride, rows.head(r)),
+            true};
   }
 };
 
-/// Partial states of rows: normalised output and lse in the accumulator's precision, without sink logits, at
-/// (batch * splits + split, ordinal of the token in its row set, head).
-template <class Accumulator>
-struct store_state {
+/// Partial states of rows: normalised output and lse in the accumulator's precision, without sink
+/// logits, at (batch * splits + split, ordinal of the token in its row set, head).
+template <class Accumulator> struct store_state {
   tensor<Accumulator> out, lse;
   int splits;
 
@@ -80,8 +85,8 @@ struct store_state {
       out[c] = factor == 0 ? Accumulator(0) : sum * factor;
     }
   };
-  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split, Accumulator maximum,
-                                         Accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,
+                                         Accumulator maximum, Accumulator sum) const {
     const row_result<Accumulator> x = finish_row(maximum, sum);
     const std::int64_t batch = std::int64_t(rows.batch) * splits + split, token = rows.ordinal(r);
     *lse.row(batch, token, rows.head(r)) = x.lse;

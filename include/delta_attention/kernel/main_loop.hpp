@@ -6,17 +6,20 @@
 
 namespace delta_attention::kernel {
 
-/// Attention of one work item, for any instruction family (docs/architecture.md has the atom's members).
+/// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
+/// members).
 template <class Atom, class Element, class Mask, class Epilogue>
-KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const Mask& mask, const work_item& work,
-                                   const Epilogue& epilogue) {
+KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const Mask& mask,
+                                   const work_item& work, const Epilogue& epilogue) {
   using mask::key_range;
   const tile_rows& rows = work.rows;
   const mask::row_block all = rows.block(0, rows.count);
-  // Exact where classify may say `partial` of a key that nobody sees; only asked of values that are not finite.
+  // Exact where classify may say `partial` of a key that nobody sees; only asked of values that are
+  // not finite.
   const auto seen = [&](std::int64_t key) {
     bool any = false;
-    for (int r = 0; r < rows.count && !any; ++r) any = mask.allows(rows.batch, rows.head(r), rows.position(r), key);
+    for (int r = 0; r < rows.count && !any; ++r)
+      any = mask.allows(rows.batch, rows.head(r), rows.position(r), key);
     return any;
   };
 
@@ -29,8 +32,10 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
     at = tile.end;
     atom.stage(p, rows, tile, seen);
 
-    for (int panel = atom.first_panel(); panel * Atom::panel_rows < rows.count; panel += Atom::panel_step) {
-      const mask::row_block block = rows.block(panel * Atom::panel_rows, (panel + 1) * Atom::panel_rows);
+    for (int panel = atom.first_panel(); panel * Atom::panel_rows < rows.count;
+         panel += Atom::panel_step) {
+      const mask::row_block block =
+          rows.block(panel * Atom::panel_rows, (panel + 1) * Atom::panel_rows);
       for (std::int64_t from = tile.begin;;) {
         key_range keys = mask.next(block, from);
         if (keys.begin >= tile.end) break;

@@ -8,8 +8,7 @@
 namespace delta_attention::kernel {
 
 /// What one call attends to: tensors without their Views' types, sizes, and how scores are made.
-template <class Element>
-struct problem {
+template <class Element> struct problem {
   using accumulator = accumulator_of<Element>;
 
   tensor<const Element> q, k, v;
@@ -26,16 +25,16 @@ struct problem {
   KOKKOS_FUNCTION int value_size() const { return int(v.channels); }
   mask::geometry geometry() const { return {q.batches, q.heads, q.tokens, k.tokens, query_offset}; }
 
-  /// Queries are multiplied by this when loaded, so that a product with a key is the score over log 2 or, with a
-  /// softcap c, over c.
+  /// Queries are multiplied by this when loaded, so that a product with a key is the score over log
+  /// 2 or, with a softcap c, over c.
   KOKKOS_FUNCTION accumulator query_factor() const {
     return softcap > 0 ? scale / softcap : scale * accumulator(1.4426950408889634);
   }
 };
 
-/// Where one call's results go, and the sink logits that join them last. `data` is null for what nobody asked for.
-template <class Element>
-struct output {
+/// Where one call's results go, and the sink logits that join them last. `data` is null for what
+/// nobody asked for.
+template <class Element> struct output {
   tensor<Element> out;
   tensor<accumulator_of<Element>> lse;
   tensor<const float> sink_logits;  // one batch, one token
@@ -46,8 +45,8 @@ struct row_set {
   std::int64_t first, step, count;
 };
 
-/// Rows of one tile: `count` rows of (token, head) of one kv head from the `begin`-th on, tokens outermost, and `heads`
-/// query heads from `first_head` on, which share the tile.
+/// Rows of one tile: `count` rows of (token, head) of one kv head from the `begin`-th on, tokens
+/// outermost, and `heads` query heads from `first_head` on, which share the tile.
 struct tile_rows {
   int batch, kv_head, first_head, heads, count;
   std::int64_t begin;

@@ -17,21 +17,29 @@ struct work_item {
   int split;
 };
 
-/// The work of one pass over a row set. Tiles go from the last to the first: under a causal mask the longest come
-/// first, so that dynamic scheduling ends evenly. Neighbouring items share a tile index and differ in head.
+/// The work of one pass over a row set. Tiles go from the last to the first: under a causal mask
+/// the longest come first, so that dynamic scheduling ends evenly. Neighbouring items share a tile
+/// index and differ in head.
 struct schedule {
   row_set set;
-  int batches, heads_outer, heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
+  int batches, heads_outer,
+      heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
   int group, tile_rows_, splits;
   std::int64_t tiles, keys, keys_per_split, query_offset;
 
-  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most `splits` parts of whole
-  /// `tile_keys`. Query heads of one kv head share a tile unless the mask tells them apart.
+  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most `splits` parts
+  /// of whole `tile_keys`. Query heads of one kv head share a tile unless the mask tells them
+  /// apart.
   template <class Element>
-  schedule(const problem<Element>& p, const row_set& rows, bool heads_differ, int rows_per_tile, int wanted_splits,
-           int tile_keys)
-      : set(rows), batches(p.batches()), heads_outer(heads_differ ? p.query_heads() : p.kv_heads()),
-        heads_inner(heads_differ ? 1 : p.group()), group(p.group()), tile_rows_(rows_per_tile), keys(p.keys()),
+  schedule(const problem<Element>& p, const row_set& rows, bool heads_differ, int rows_per_tile,
+           int wanted_splits, int tile_keys)
+      : set(rows),
+        batches(p.batches()),
+        heads_outer(heads_differ ? p.query_heads() : p.kv_heads()),
+        heads_inner(heads_differ ? 1 : p.group()),
+        group(p.group()),
+        tile_rows_(rows_per_tile),
+        keys(p.keys()),
         query_offset(p.query_offset) {
     tiles = (rows.count * heads_inner + rows_per_tile - 1) / rows_per_tile;
     keys_per_split = (keys + wanted_splits - 1) / wanted_splits;

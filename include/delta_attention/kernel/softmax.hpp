@@ -7,10 +7,9 @@ namespace delta_attention::kernel {
 // Logarithms are to the base 2 inside a pass: the hardware's exponential is 2^x.
 inline constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 
-/// The online softmax of one panel: the maximum and the sum of 2^(score - maximum) of each row so far.
-/// RowValues is one number a row, however an atom holds it.
-template <class RowValues>
-struct online_softmax {
+/// The online softmax of one panel: the maximum and the sum of 2^(score - maximum) of each row so
+/// far. RowValues is one number a row, however an atom holds it.
+template <class RowValues> struct online_softmax {
   RowValues maximum, sum;
 
   /// Takes in the maxima of a new tile; returns the factor for everything that was summed before.
@@ -21,25 +20,24 @@ struct online_softmax {
   }
   /// What is subtracted from scores; finite also for a row that has seen nothing yet.
   KOKKOS_INLINE_FUNCTION RowValues reference() const { return zero_if_infinite(maximum); }
-  KOKKOS_INLINE_FUNCTION void add(const RowValues& factor, const RowValues& tile_sum) { sum = sum * factor + tile_sum; }
+  KOKKOS_INLINE_FUNCTION void add(const RowValues& factor, const RowValues& tile_sum) {
+    sum = sum * factor + tile_sum;
+  }
 };
 
 /// What the statistics of a finished row come to: output = factor * weighted sum.
-template <class T>
-struct row_result {
+template <class T> struct row_result {
   T factor, lse;
 };
 
-template <class T>
-KOKKOS_INLINE_FUNCTION row_result<T> finish_row(T maximum, T sum) {
+template <class T> KOKKOS_INLINE_FUNCTION row_result<T> finish_row(T maximum, T sum) {
   if (!(sum > 0) || maximum == -Kokkos::Experimental::infinity_v<T>)
     return {sum != sum ? sum : T(0), sum != sum ? sum : -Kokkos::Experimental::infinity_v<T>};
   return {T(1) / sum, (maximum + Kokkos::log2(sum)) * T(ln_2)};
 }
 
 /// Adds a learned sink logit to the denominator of a row; a row that sees no key stays as it is.
-template <class T>
-KOKKOS_INLINE_FUNCTION row_result<T> with_sink(row_result<T> r, T logit) {
+template <class T> KOKKOS_INLINE_FUNCTION row_result<T> with_sink(row_result<T> r, T logit) {
   if (r.lse == -Kokkos::Experimental::infinity_v<T>) return r;
   const T top = r.lse > logit ? r.lse : logit;
   const T keys = Kokkos::exp(r.lse - top), all = keys + Kokkos::exp(logit - top);

@@ -8,28 +8,30 @@
 namespace delta_attention::kernel {
 
 /// Memory for the partial states of a row set: `splits` of them a row.
-template <class Exec, class Accumulator>
-struct state_memory {
+template <class Exec, class Accumulator> struct state_memory {
   using view = Kokkos::View<Accumulator*, typename Exec::memory_space>;
 
   view memory;
   tensor<Accumulator> out, lse;
   int splits;
 
-  state_memory(const Exec& exec, std::int64_t batches, std::int64_t rows, std::int64_t heads, int dv, int parts)
+  state_memory(const Exec& exec, std::int64_t batches, std::int64_t rows, std::int64_t heads,
+               int dv, int parts)
       : splits(parts) {
     const std::int64_t count = batches * parts * rows * heads;
-    memory = view(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::states"), count * (dv + 1));
+    memory = view(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::states"),
+                  count * (dv + 1));
     out = {memory.data(), batches * parts, rows, heads, dv, rows * heads * dv, heads * dv, dv};
     lse = {memory.data() + count * dv, batches * parts, rows, heads, 1, rows * heads, heads, 1};
   }
   store_state<Accumulator> epilogue() const { return {out, lse, splits}; }
 };
 
-/// Runs f(batch, row, head, team) once for every row; the channels of a row are for the lanes of a team.
+/// Runs f(batch, row, head, team) once for every row; the channels of a row are for the lanes of a
+/// team.
 template <class Exec, class F>
-void for_each_row(const std::string& label, const Exec& exec, std::int64_t batches, std::int64_t rows,
-                  std::int64_t heads, const F& f) {
+void for_each_row(const std::string& label, const Exec& exec, std::int64_t batches,
+                  std::int64_t rows, std::int64_t heads, const F& f) {
   if (batches * rows * heads == 0) return;
   using policy = Kokkos::TeamPolicy<Exec>;
   using member = typename policy::member_type;
@@ -42,10 +44,9 @@ void for_each_row(const std::string& label, const Exec& exec, std::int64_t batch
       });
 }
 
-/// Weights that merge two states by their lse: exp(lse_x - lse), where exp(lse) = exp(lse_a) + exp(lse_b). Two states
-/// that saw nothing merge to one.
-template <class T>
-struct merge_weights {
+/// Weights that merge two states by their lse: exp(lse_x - lse), where exp(lse) = exp(lse_a) +
+/// exp(lse_b). Two states that saw nothing merge to one.
+template <class T> struct merge_weights {
   T a, b, lse;
 
   KOKKOS_INLINE_FUNCTION merge_weights(T lse_a, T lse_b) {
@@ -63,8 +64,7 @@ struct merge_weights {
 };
 
 /// Merges the splits of every row and stores it as output, with sink logits.
-template <class Element>
-struct merge_splits {
+template <class Element> struct merge_splits {
   using accumulator = accumulator_of<Element>;
   tensor<accumulator> states, lse;
   int splits;
@@ -78,16 +78,20 @@ struct merge_splits {
     accumulator top = nothing, sum = 0;
     for (int s = 0; s < splits; ++s) top = top < part(s) ? part(s) : top;
     // An empty split's weight is 0, also where all are empty.
-    const auto weight = [&](int s) { return part(s) == nothing ? accumulator(0) : Kokkos::exp(part(s) - top); };
+    const auto weight = [&](int s) {
+      return part(s) == nothing ? accumulator(0) : Kokkos::exp(part(s) - top);
+    };
     for (int s = 0; s < splits; ++s) sum += weight(s);
     row_result<accumulator> result{1, sum > 0 ? top + Kokkos::log(sum) : sum == 0 ? nothing : sum};
-    if (to.sink_logits.data != nullptr) result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
+    if (to.sink_logits.data != nullptr)
+      result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
     const std::int64_t token = rows.first + row * rows.step;
     Element* out = to.out.row(batch, token, head);
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(states.channels)), [&](int c) {
       accumulator merged = 0;
       for (int s = 0; s < splits; ++s)
-        if (part(s) != nothing) merged += weight(s) / sum * states.row(first(batch) + s, row, head)[c];
+        if (part(s) != nothing)
+          merged += weight(s) / sum * states.row(first(batch) + s, row, head)[c];
       out[c] = Element(merged * result.factor);
     });
     if (to.lse.data != nullptr)

@@ -5,8 +5,7 @@
 namespace delta_attention {
 namespace mask {
 
-template <bound_mask A, bound_mask B>
-struct bound_union {
+template <bound_mask A, bound_mask B> struct bound_union {
   A a;
   B b;
 
@@ -33,8 +32,7 @@ struct bound_union {
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head() || b.varies_by_head(); }
 };
 
-template <bound_mask A, bound_mask B>
-struct bound_intersection {
+template <bound_mask A, bound_mask B> struct bound_intersection {
   A a;
   B b;
   std::int64_t keys;
@@ -53,7 +51,8 @@ struct bound_intersection {
     while (true) {
       const key_range x = a.next(rows, from), y = b.next(rows, from);
       const key_range both{x.begin > y.begin ? x.begin : y.begin, x.end < y.end ? x.end : y.end};
-      if (both.begin < both.end || both.begin >= keys) return both.begin < keys ? both : key_range{keys, keys};
+      if (both.begin < both.end || both.begin >= keys)
+        return both.begin < keys ? both : key_range{keys, keys};
       from = both.begin;
     }
   }
@@ -61,8 +60,7 @@ struct bound_intersection {
 };
 
 /// What a mask hides.
-template <bound_mask A>
-struct bound_complement {
+template <bound_mask A> struct bound_complement {
   A a;
   std::int64_t keys;
 
@@ -71,47 +69,44 @@ struct bound_complement {
   }
   KOKKOS_FUNCTION coverage classify(row_block rows, key_range range) const {
     const coverage x = a.classify(rows, range);
-    return x == coverage::full ? coverage::empty : x == coverage::empty ? coverage::full : coverage::partial;
+    return x == coverage::full    ? coverage::empty
+           : x == coverage::empty ? coverage::full
+                                  : coverage::partial;
   }
   KOKKOS_FUNCTION key_range next(row_block, std::int64_t from) const { return {from, keys}; }
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head(); }
 };
 
-/// `allows` on one block of rows and keys, for which the leaf masks were classified beforehand: a block list need not
-/// be searched for every element of a block that it shows as a whole.
-template <class M>
-struct decided {
+/// `allows` on one block of rows and keys, for which the leaf masks were classified beforehand: a
+/// block list need not be searched for every element of a block that it shows as a whole.
+template <class M> struct decided {
   const M& m;
   coverage c;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return c == coverage::partial ? m.allows(batch, head, position, key) : c == coverage::full;
   }
 };
-template <class A, class B>
-struct either {
+template <class A, class B> struct either {
   A a;
   B b;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return a.allows(batch, head, position, key) | b.allows(batch, head, position, key);
   }
 };
-template <class A, class B>
-struct both {
+template <class A, class B> struct both {
   A a;
   B b;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return a.allows(batch, head, position, key) & b.allows(batch, head, position, key);
   }
 };
-template <class A>
-struct negated {
+template <class A> struct negated {
   A a;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return !a.allows(batch, head, position, key);
   }
 };
-template <class M>
-KOKKOS_FUNCTION auto within(const M& m, row_block rows, key_range keys) {
+template <class M> KOKKOS_FUNCTION auto within(const M& m, row_block rows, key_range keys) {
   return decided<M>{m, m.classify(rows, keys)};
 }
 template <class A, class B>
@@ -124,18 +119,17 @@ KOKKOS_FUNCTION auto within(const bound_complement<A>& m, row_block rows, key_ra
 }
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_union<A, B>& m, row_block rows, key_range keys) {
-  return either<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{within(m.a, rows, keys),
-                                                                                     within(m.b, rows, keys)};
+  return either<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
+      within(m.a, rows, keys), within(m.b, rows, keys)};
 }
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_intersection<A, B>& m, row_block rows, key_range keys) {
-  return both<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{within(m.a, rows, keys),
-                                                                                   within(m.b, rows, keys)};
+  return both<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
+      within(m.a, rows, keys), within(m.b, rows, keys)};
 }
 
 /// a | b: keys that a or b shows.
-template <mask_like A, mask_like B>
-struct union_of : mask_base {
+template <mask_like A, mask_like B> struct union_of : mask_base {
   A a;
   B b;
   union_of(const A& first, const B& second) : a(first), b(second) {}
@@ -144,14 +138,13 @@ struct union_of : mask_base {
     mask::check(b, sizes);
   }
   auto bind(const geometry& sizes) const {
-    return bound_union<decltype(mask::bind(a, sizes)), decltype(mask::bind(b, sizes))>{mask::bind(a, sizes),
-                                                                                       mask::bind(b, sizes)};
+    return bound_union<decltype(mask::bind(a, sizes)), decltype(mask::bind(b, sizes))>{
+        mask::bind(a, sizes), mask::bind(b, sizes)};
   }
 };
 
 /// a & b: keys that a and b show.
-template <mask_like A, mask_like B>
-struct intersection_of : mask_base {
+template <mask_like A, mask_like B> struct intersection_of : mask_base {
   A a;
   B b;
   intersection_of(const A& first, const B& second) : a(first), b(second) {}
@@ -167,12 +160,10 @@ struct intersection_of : mask_base {
 
 }  // namespace mask
 
-template <mask_like A, mask_like B>
-auto operator|(const A& a, const B& b) {
+template <mask_like A, mask_like B> auto operator|(const A& a, const B& b) {
   return mask::union_of<A, B>(a, b);
 }
-template <mask_like A, mask_like B>
-auto operator&(const A& a, const B& b) {
+template <mask_like A, mask_like B> auto operator&(const A& a, const B& b) {
   return mask::intersection_of<A, B>(a, b);
 }
 

@@ -9,11 +9,11 @@
 
 namespace delta_attention {
 
-/// For each (batch, head, query block) the ascending list of visible key blocks, as CSR: the list of row
-/// r = (batch * heads + head) * query_blocks + query block is indices[offsets[r]] ... indices[offsets[r + 1] - 1].
-/// An extent of 1 for batches or heads shares the lists. A cheap handle: copies share the lists.
-template <class MemorySpace>
-class block_lists {
+/// For each (batch, head, query block) the ascending list of visible key blocks, as CSR: the list
+/// of row r = (batch * heads + head) * query_blocks + query block is indices[offsets[r]] ...
+/// indices[offsets[r + 1] - 1]. An extent of 1 for batches or heads shares the lists. A cheap
+/// handle: copies share the lists.
+template <class MemorySpace> class block_lists {
  public:
   using memory_space = MemorySpace;
   using offsets_type = Kokkos::View<std::int64_t*, MemorySpace>;
@@ -21,12 +21,18 @@ class block_lists {
 
   block_lists(offsets_type offsets, indices_type indices, std::int64_t batches, std::int64_t heads,
               std::int64_t query_block, std::int64_t key_block)
-      : offsets_(offsets), indices_(indices), batches_(batches), heads_(heads), query_block_(query_block),
+      : offsets_(offsets),
+        indices_(indices),
+        batches_(batches),
+        heads_(heads),
+        query_block_(query_block),
         key_block_(key_block) {
-    require(batches >= 1, "block lists: batches is ", batches, ", but lists are for at least 1 (1: shared by all)");
-    require(heads >= 1, "block lists: heads is ", heads, ", but lists are for at least 1 (1: shared by all)");
-    require(query_block >= 16 && query_block % 16 == 0, "block lists: query blocks have ", query_block,
-            " rows, which is no positive multiple of 16");
+    require(batches >= 1, "block lists: batches is ", batches,
+            ", but lists are for at least 1 (1: shared by all)");
+    require(heads >= 1, "block lists: heads is ", heads,
+            ", but lists are for at least 1 (1: shared by all)");
+    require(query_block >= 16 && query_block % 16 == 0, "block lists: query blocks have ",
+            query_block, " rows, which is no positive multiple of 16");
     require(key_block >= 16 && key_block % 16 == 0, "block lists: key blocks have ", key_block,
             " keys, which is no positive multiple of 16");
     const auto lists = static_cast<std::int64_t>(offsets.extent(0)) - 1;
@@ -57,22 +63,27 @@ class block_lists {
   std::int64_t batches_, heads_, query_blocks_ = 0, key_blocks_ = 0, query_block_, key_block_;
 };
 
-/// Lists from CSR arrays (rank-1 Views of any integral type that `exec` can read): `offsets` of batch * heads * query
-/// blocks + 1, `indices` ascending within each list. The arrays are copied.
+/// Lists from CSR arrays (rank-1 Views of any integral type that `exec` can read): `offsets` of
+/// batch * heads * query blocks + 1, `indices` ascending within each list. The arrays are copied.
 template <class Exec, class Offsets, class Indices>
-block_lists<typename Exec::memory_space> block_lists_from_csr(const Exec& exec, const Offsets& offsets, const Indices& indices, std::int64_t batch,
-                          std::int64_t heads, std::int64_t query_block, std::int64_t key_block) {
-  static_assert(Kokkos::is_execution_space_v<Exec>, "the first argument must be a Kokkos execution space instance");
-  static_assert(Offsets::rank() == 1 && Indices::rank() == 1, "offsets and indices must be views of rank 1");
+block_lists<typename Exec::memory_space> block_lists_from_csr(
+    const Exec& exec, const Offsets& offsets, const Indices& indices, std::int64_t batch,
+    std::int64_t heads, std::int64_t query_block, std::int64_t key_block) {
+  static_assert(Kokkos::is_execution_space_v<Exec>,
+                "the first argument must be a Kokkos execution space instance");
+  static_assert(Offsets::rank() == 1 && Indices::rank() == 1,
+                "offsets and indices must be views of rank 1");
   static_assert(std::is_integral_v<typename Offsets::non_const_value_type> &&
                     std::is_integral_v<typename Indices::non_const_value_type>,
                 "offsets and indices must have an integral type");
   using memory = typename Exec::memory_space;
   using lists = block_lists<memory>;
-  typename lists::offsets_type o(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::offsets"),
-                                 offsets.extent(0));
-  typename lists::indices_type x(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::indices"),
-                                 indices.extent(0));
+  typename lists::offsets_type o(
+      Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::offsets"),
+      offsets.extent(0));
+  typename lists::indices_type x(
+      Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::indices"),
+      indices.extent(0));
   const lists result(o, x, batch, heads, query_block, key_block);
   Kokkos::parallel_for(
       "delta_attention::copy_offsets", Kokkos::RangePolicy<Exec>(exec, 0, offsets.extent(0)),
@@ -83,18 +94,24 @@ block_lists<typename Exec::memory_space> block_lists_from_csr(const Exec& exec, 
   return result;
 }
 
-/// Lists from `visible`, a View of bool (batch or 1, head or 1, query block, key block) that `exec` can read. Waits for
-/// the number of visible blocks, since that is the size of the lists.
+/// Lists from `visible`, a View of bool (batch or 1, head or 1, query block, key block) that `exec`
+/// can read. Waits for the number of visible blocks, since that is the size of the lists.
 template <class Exec, class Visible>
-block_lists<typename Exec::memory_space> block_lists_from_mask(const Exec& exec, const Visible& visible, std::int64_t query_block,
-                           std::int64_t key_block) {
-  static_assert(Kokkos::is_execution_space_v<Exec>, "the first argument must be a Kokkos execution space instance");
-  static_assert(Visible::rank() == 4, "visible must be a view of rank 4: (batch, head, query block, key block)");
-  static_assert(std::is_same_v<typename Visible::non_const_value_type, bool>, "visible must be a view of bool");
+block_lists<typename Exec::memory_space> block_lists_from_mask(const Exec& exec,
+                                                               const Visible& visible,
+                                                               std::int64_t query_block,
+                                                               std::int64_t key_block) {
+  static_assert(Kokkos::is_execution_space_v<Exec>,
+                "the first argument must be a Kokkos execution space instance");
+  static_assert(Visible::rank() == 4,
+                "visible must be a view of rank 4: (batch, head, query block, key block)");
+  static_assert(std::is_same_v<typename Visible::non_const_value_type, bool>,
+                "visible must be a view of bool");
   using memory = typename Exec::memory_space;
   using lists = block_lists<memory>;
-  const std::int64_t batches = visible.extent(0), heads = visible.extent(1), query_blocks = visible.extent(2),
-                     key_blocks = visible.extent(3), rows = batches * heads * query_blocks;
+  const std::int64_t batches = visible.extent(0), heads = visible.extent(1),
+                     query_blocks = visible.extent(2), key_blocks = visible.extent(3),
+                     rows = batches * heads * query_blocks;
   require(key_blocks <= std::numeric_limits<std::int32_t>::max(), "block lists: ", key_blocks,
           " key blocks, but a block's index must fit 32 bits");
   typename lists::offsets_type o(Kokkos::view_alloc(exec, "delta_attention::offsets"), rows + 1);
@@ -102,17 +119,20 @@ block_lists<typename Exec::memory_space> block_lists_from_mask(const Exec& exec,
   std::int64_t total = 0;
   Kokkos::parallel_scan(
       "delta_attention::count_blocks", Kokkos::RangePolicy<Exec>(exec, 0, rows),
-      KOKKOS_LAMBDA(std::int64_t r, std::int64_t & sum, bool last) {
-        const std::int64_t b = r / (heads * query_blocks), h = r / query_blocks % heads, i = r % query_blocks;
+      KOKKOS_LAMBDA(std::int64_t r, std::int64_t& sum, bool last) {
+        const std::int64_t b = r / (heads * query_blocks), h = r / query_blocks % heads,
+                           i = r % query_blocks;
         for (std::int64_t j = 0; j < key_blocks; ++j) sum += visible(b, h, i, j) ? 1 : 0;
         if (last) o(r + 1) = sum;
       },
       total);
-  typename lists::indices_type x(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::indices"),
-                                 total);
+  typename lists::indices_type x(
+      Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::indices"), total);
   Kokkos::parallel_for(
-      "delta_attention::list_blocks", Kokkos::RangePolicy<Exec>(exec, 0, rows), KOKKOS_LAMBDA(std::int64_t r) {
-        const std::int64_t b = r / (heads * query_blocks), h = r / query_blocks % heads, i = r % query_blocks;
+      "delta_attention::list_blocks", Kokkos::RangePolicy<Exec>(exec, 0, rows),
+      KOKKOS_LAMBDA(std::int64_t r) {
+        const std::int64_t b = r / (heads * query_blocks), h = r / query_blocks % heads,
+                           i = r % query_blocks;
         std::int64_t at = o(r);
         for (std::int64_t j = 0; j < key_blocks; ++j)
           if (visible(b, h, i, j)) x(at++) = static_cast<std::int32_t>(j);

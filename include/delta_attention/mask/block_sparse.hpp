@@ -1,15 +1,14 @@
 #pragma once
 
-#include <delta_attention/mask/mask.hpp>
 #include <delta_attention/mask/block_lists.hpp>
+#include <delta_attention/mask/mask.hpp>
 #include <delta_attention/tensor/contract.hpp>
 
 namespace delta_attention {
 
-/// A row sees the keys of the blocks that its query block's list names. Query blocks count the rows of the call, key
-/// blocks count keys.
-template <class MemorySpace>
-struct block_sparse : mask_base {
+/// A row sees the keys of the blocks that its query block's list names. Query blocks count the rows
+/// of the call, key blocks count keys.
+template <class MemorySpace> struct block_sparse : mask_base {
   block_lists<MemorySpace> lists;
 
   explicit block_sparse(const block_lists<MemorySpace>& l) : lists(l) {}
@@ -21,7 +20,8 @@ struct block_sparse : mask_base {
     bool one_batch, one_head;
     std::int32_t heads;
 
-    KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
+    KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position,
+                                std::int64_t key) const {
       const std::int64_t row = position - query_offset;
       if (row < 0 || row >= queries) return false;
       const list l = of(batch, head, row / query_block);
@@ -29,7 +29,8 @@ struct block_sparse : mask_base {
       return found != l.end && *found == key / key_block;
     }
     KOKKOS_FUNCTION mask::coverage classify(mask::row_block rows, mask::key_range range) const {
-      const std::int64_t first_key = range.begin / key_block, last_key = (range.end - 1) / key_block;
+      const std::int64_t first_key = range.begin / key_block,
+                         last_key = (range.end - 1) / key_block;
       bool any = false, all = rows.first >= query_offset && rows.last < query_offset + queries;
       for (std::int64_t i = first_block(rows); i <= last_block(rows); ++i) {
         const list l = of(rows.batch, rows.head, i);
@@ -37,7 +38,9 @@ struct block_sparse : mask_base {
         any = any || count > 0;
         all = all && count == last_key - first_key + 1;
       }
-      return all && any ? mask::coverage::full : any ? mask::coverage::partial : mask::coverage::empty;
+      return all && any ? mask::coverage::full
+             : any      ? mask::coverage::partial
+                        : mask::coverage::empty;
     }
     KOKKOS_FUNCTION mask::key_range next(mask::row_block rows, std::int64_t from) const {
       mask::key_range result{keys, keys};
@@ -51,8 +54,11 @@ struct block_sparse : mask_base {
         for (++x; x != l.end && *x * key_block == end; ++x) end += key_block;
         end = end < keys ? end : keys;
         // Intervals that touch are one; of two apart, the earlier.
-        if (end < result.begin) result = {begin, end};
-        else result = {begin < result.begin ? begin : result.begin, result.begin == keys || end > result.end ? end : result.end};
+        if (end < result.begin)
+          result = {begin, end};
+        else
+          result = {begin < result.begin ? begin : result.begin,
+                    result.begin == keys || end > result.end ? end : result.end};
       }
       return result;
     }
@@ -89,20 +95,30 @@ struct block_sparse : mask_base {
 
   void check(const mask::geometry& sizes) const {
     const std::int64_t expected = (sizes.queries + lists.query_block() - 1) / lists.query_block();
-    require(lists.batches() == 1 || lists.batches() == sizes.batches, "block lists are for ", lists.batches(),
-            " batches, but the call has ", sizes.batches, " (1 would share them)");
-    require(lists.heads() == 1 || lists.heads() == sizes.query_heads, "block lists are for ", lists.heads(),
-            " heads, but q has ", sizes.query_heads, " (1 would share them)");
-    require(lists.query_blocks() == expected, "block lists have ", lists.query_blocks(), " query blocks of ",
-            lists.query_block(), " rows, but ", sizes.queries, " query tokens make ", expected);
+    require(lists.batches() == 1 || lists.batches() == sizes.batches, "block lists are for ",
+            lists.batches(), " batches, but the call has ", sizes.batches, " (1 would share them)");
+    require(lists.heads() == 1 || lists.heads() == sizes.query_heads, "block lists are for ",
+            lists.heads(), " heads, but q has ", sizes.query_heads, " (1 would share them)");
+    require(lists.query_blocks() == expected, "block lists have ", lists.query_blocks(),
+            " query blocks of ", lists.query_block(), " rows, but ", sizes.queries,
+            " query tokens make ", expected);
     const std::int64_t key_blocks = (sizes.keys + lists.key_block() - 1) / lists.key_block();
-    require(lists.key_blocks() == 0 || lists.key_blocks() == key_blocks, "block lists have ", lists.key_blocks(),
-            " key blocks of ", lists.key_block(), " keys, but ", sizes.keys, " key tokens make ", key_blocks);
+    require(lists.key_blocks() == 0 || lists.key_blocks() == key_blocks, "block lists have ",
+            lists.key_blocks(), " key blocks of ", lists.key_block(), " keys, but ", sizes.keys,
+            " key tokens make ", key_blocks);
   }
   bound bind(const mask::geometry& sizes) const {
-    return {lists.offsets().data(), lists.indices().data(), lists.query_blocks(), lists.query_block(),
-            lists.key_block(), sizes.queries, sizes.keys, sizes.query_offset,
-            lists.batches() == 1, lists.heads() == 1, static_cast<std::int32_t>(lists.heads())};
+    return {lists.offsets().data(),
+            lists.indices().data(),
+            lists.query_blocks(),
+            lists.query_block(),
+            lists.key_block(),
+            sizes.queries,
+            sizes.keys,
+            sizes.query_offset,
+            lists.batches() == 1,
+            lists.heads() == 1,
+            static_cast<std::int32_t>(lists.heads())};
   }
 };
 

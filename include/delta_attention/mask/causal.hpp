@@ -9,7 +9,9 @@ struct causal : mask_base {
   struct bound {
     std::int64_t keys;
 
-    KOKKOS_FUNCTION bool allows(int, int, std::int64_t position, std::int64_t key) const { return key <= position; }
+    KOKKOS_FUNCTION bool allows(int, int, std::int64_t position, std::int64_t key) const {
+      return key <= position;
+    }
     KOKKOS_FUNCTION mask::coverage classify(mask::row_block rows, mask::key_range range) const {
       if (range.end - 1 <= rows.first) return mask::coverage::full;
       return range.begin > rows.last ? mask::coverage::empty : mask::coverage::partial;

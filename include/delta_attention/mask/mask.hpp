@@ -37,7 +37,8 @@ enum class coverage { empty, partial, full };
 /// What a kernel asks of a mask. `allows` is the truth; the others follow from it:
 /// - `classify`: does every row of the block see every key of the range (full), none any (empty)?
 ///   `partial` is always a legal answer.
-/// - `next`: the first interval at or after `from` that contains every key from there on that some row of the block
+/// - `next`: the first interval at or after `from` that contains every key from there on that some
+/// row of the block
 ///   sees, up to the interval's end; its begin is the number of keys where nothing is left.
 /// - `varies_by_head`: may two query heads see different keys?
 template <class M>
@@ -49,8 +50,7 @@ concept bound_mask = requires(const M& m, int i, std::int64_t x, row_block rows,
 };
 
 /// A user's mask, with what it does not say itself derived from `allows`.
-template <class User>
-struct derived {
+template <class User> struct derived {
   User user;
   geometry sizes;
 
@@ -74,8 +74,7 @@ struct derived {
 };
 
 /// The mask as the kernels of one call see it.
-template <class M>
-auto bind(const M& m, const geometry& sizes) {
+template <class M> auto bind(const M& m, const geometry& sizes) {
   static_assert(mask_like<M>, "a mask must be derived from delta_attention::mask_base");
   if constexpr (requires { m.bind(sizes); }) {
     return m.bind(sizes);
@@ -84,15 +83,15 @@ auto bind(const M& m, const geometry& sizes) {
         requires(const M& c, int i, std::int64_t x) {
           { c.allows(i, i, x, x) } -> std::convertible_to<bool>;
         },
-        "a mask of your own needs KOKKOS_FUNCTION bool allows(int batch, int query_head, std::int64_t position, "
+        "a mask of your own needs KOKKOS_FUNCTION bool allows(int batch, int query_head, "
+        "std::int64_t position, "
         "std::int64_t key) const");
     return derived<M>{m, sizes};
   }
 }
 
 /// Throws contract_error where the mask's own numbers make no sense for these sizes.
-template <class M>
-void check(const M& m, const geometry& sizes) {
+template <class M> void check(const M& m, const geometry& sizes) {
   if constexpr (requires { m.check(sizes); }) m.check(sizes);
 }
 

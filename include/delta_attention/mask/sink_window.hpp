@@ -5,9 +5,10 @@
 
 namespace delta_attention {
 
-/// Attention sinks and a sliding window (Delta Attention, arXiv 2505.11254, section 3): a row at position p sees the
-/// keys j <= p with j < sinks or j > e - window, where e = p for align = 1 (the paper), else the last position of p's
-/// aligned group of `align` positions (the released HiP kernels). The window counts the row itself.
+/// Attention sinks and a sliding window (Delta Attention, arXiv 2505.11254, section 3): a row at
+/// position p sees the keys j <= p with j < sinks or j > e - window, where e = p for align = 1 (the
+/// paper), else the last position of p's aligned group of `align` positions (the released HiP
+/// kernels). The window counts the row itself.
 struct sink_window : mask_base {
   std::int64_t sinks = 0;
   std::int64_t window = 0;
@@ -47,9 +48,11 @@ struct sink_window : mask_base {
     KOKKOS_FUNCTION bool sees_any(mask::row_block rows, mask::key_range range) const {
       if (range.begin > rows.last) return false;
       if (range.begin < sinks) return true;
-      // The last row of an aligned group sees most of it: a whole group in the block, or the block's last row.
+      // The last row of an aligned group sees most of it: a whole group in the block, or the
+      // block's last row.
       const std::int64_t low = range.begin > rows.first ? range.begin : rows.first;
-      const std::int64_t high = range.end - 2 + window < rows.last ? range.end - 2 + window : rows.last;
+      const std::int64_t high =
+          range.end - 2 + window < rows.last ? range.end - 2 + window : rows.last;
       if (window > 0 && edge(low) <= high) return true;
       const std::int64_t oldest = edge(rows.last) - window + 1;
       return oldest <= rows.last && oldest < range.end;
@@ -57,14 +60,17 @@ struct sink_window : mask_base {
   };
 
   void check(const mask::geometry&) const {
-    require(sinks >= 0, "sink_window: sinks is ", sinks, ", but a number of keys cannot be negative");
-    require(window >= 0, "sink_window: window is ", window, ", but a number of keys cannot be negative");
+    require(sinks >= 0, "sink_window: sinks is ", sinks,
+            ", but a number of keys cannot be negative");
+    require(window >= 0, "sink_window: window is ", window,
+            ", but a number of keys cannot be negative");
     require(align >= 1, "sink_window: align is ", align, ", but groups have at least 1 position");
   }
   bound bind(const mask::geometry& sizes) const {
     // Beyond every position the numbers mean the same, and sums of them stay within 64 bits.
     constexpr std::int64_t most = std::int64_t(1) << 60;
-    return {sinks < most ? sinks : most, window < most ? window : most, align < most ? align : most, sizes.keys};
+    return {sinks < most ? sinks : most, window < most ? window : most, align < most ? align : most,
+            sizes.keys};
   }
 };
 

@@ -7,7 +7,8 @@
 
 namespace delta_attention {
 
-/// IEEE binary16, 16 bits of storage; the bits are those of CUDA's __half, HIP's __half and Kokkos' half_t.
+/// IEEE binary16, 16 bits of storage; the bits are those of CUDA's __half, HIP's __half and Kokkos'
+/// half_t.
 struct float16 {
   std::uint16_t bits;
 
@@ -16,7 +17,8 @@ struct float16 {
   KOKKOS_INLINE_FUNCTION operator float() const;
 };
 
-/// bfloat16, 16 bits of storage; the bits are those of CUDA's __nv_bfloat16, HIP's hip_bfloat16 and Kokkos' bhalf_t.
+/// bfloat16, 16 bits of storage; the bits are those of CUDA's __nv_bfloat16, HIP's hip_bfloat16 and
+/// Kokkos' bhalf_t.
 struct bfloat16 {
   std::uint16_t bits;
 
@@ -33,22 +35,25 @@ inline constexpr bool is_element = std::is_same_v<T, float> || std::is_same_v<T,
 template <class Element>
 using accumulator_of = std::conditional_t<std::is_same_v<Element, double>, double, float>;
 
-template <class Element>
-constexpr const char* element_name() {
+template <class Element> constexpr const char* element_name() {
   if constexpr (std::is_same_v<Element, float>) return "float";
   if constexpr (std::is_same_v<Element, double>) return "double";
   if constexpr (std::is_same_v<Element, float16>) return "float16";
   if constexpr (std::is_same_v<Element, bfloat16>) return "bfloat16";
 }
 
-// All conversions round to nearest, ties to even, and are free of branches, so that a loop over them vectorises.
+// All conversions round to nearest, ties to even, and are free of branches, so that a loop over
+// them vectorises.
 
 KOKKOS_INLINE_FUNCTION float16::float16(float x) {
-  const std::uint32_t u = Kokkos::bit_cast<std::uint32_t>(x), sign = (u >> 16) & 0x8000u, magnitude = u & 0x7fffffffu;
-  // From 2^-14 on: rebias the exponent, round the 13 bits that fall away; 65520 and more carry into infinity.
+  const std::uint32_t u = Kokkos::bit_cast<std::uint32_t>(x), sign = (u >> 16) & 0x8000u,
+                      magnitude = u & 0x7fffffffu;
+  // From 2^-14 on: rebias the exponent, round the 13 bits that fall away; 65520 and more carry into
+  // infinity.
   const std::uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;
   // Below: the sum with 0.5 leaves the denormal's bits at the bottom, rounded by the hardware.
-  const std::uint32_t small = Kokkos::bit_cast<std::uint32_t>(Kokkos::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  const std::uint32_t small =
+      Kokkos::bit_cast<std::uint32_t>(Kokkos::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
   const std::uint32_t finite = magnitude < 0x38800000u ? small : normal;
   const std::uint32_t special = magnitude > 0x7f800000u ? 0x7e00u : 0x7c00u;
   bits = static_cast<std::uint16_t>(sign | (magnitude >= 0x477ff000u ? special : finite));

@@ -9,10 +9,9 @@
 
 namespace delta_attention {
 
-/// A View of rank 4, (batch, token, head, channel) with contiguous channels, or of rank 3, (batch, token, head), without
-/// its layout: what kernels are instantiated for. Strides are in elements.
-template <class T>
-struct tensor {
+/// A View of rank 4, (batch, token, head, channel) with contiguous channels, or of rank 3, (batch,
+/// token, head), without its layout: what kernels are instantiated for. Strides are in elements.
+template <class T> struct tensor {
   T* data = nullptr;
   std::int64_t batches = 0, tokens = 0, heads = 0, channels = 1;
   std::int64_t batch_stride = 0, token_stride = 0, head_stride = 0;
@@ -23,21 +22,20 @@ struct tensor {
   KOKKOS_FUNCTION bool empty() const { return batches * tokens * heads * channels == 0; }
 };
 
-template <class T>
-tensor<const std::remove_const_t<T>> constant(const tensor<T>& t) {
-  return {t.data, t.batches, t.tokens, t.heads, t.channels, t.batch_stride, t.token_stride, t.head_stride};
+template <class T> tensor<const std::remove_const_t<T>> constant(const tensor<T>& t) {
+  return {t.data,     t.batches,      t.tokens,       t.heads,
+          t.channels, t.batch_stride, t.token_stride, t.head_stride};
 }
 
 /// Do the two describe the same elements in the same order?
-template <class T, class U>
-bool same_elements(const tensor<T>& a, const tensor<U>& b) {
-  return static_cast<const void*>(a.data) == static_cast<const void*>(b.data) && a.batch_stride == b.batch_stride &&
-         a.token_stride == b.token_stride && a.head_stride == b.head_stride;
+template <class T, class U> bool same_elements(const tensor<T>& a, const tensor<U>& b) {
+  return static_cast<const void*>(a.data) == static_cast<const void*>(b.data) &&
+         a.batch_stride == b.batch_stride && a.token_stride == b.token_stride &&
+         a.head_stride == b.head_stride;
 }
 
 /// Erases the type of a View, which must have the rank that its use has in the interface.
-template <class View>
-auto erase(const View& v) {
+template <class View> auto erase(const View& v) {
   using value = typename View::value_type;
   tensor<value> t;
   t.data = v.data();
@@ -51,15 +49,16 @@ auto erase(const View& v) {
   return t;
 }
 
-/// The view (batch, head, token, channel) relabelled as (batch, token, head, channel), without a copy.
-template <class T, class... Properties>
-auto bhnd(const Kokkos::View<T, Properties...>& v) {
+/// The view (batch, head, token, channel) relabelled as (batch, token, head, channel), without a
+/// copy.
+template <class T, class... Properties> auto bhnd(const Kokkos::View<T, Properties...>& v) {
   using view = Kokkos::View<T, Properties...>;
   static_assert(view::rank() == 4, "bhnd takes a view of rank 4: (batch, head, token, channel)");
-  const Kokkos::LayoutStride layout(v.extent(0), v.stride(0), v.extent(2), v.stride(2), v.extent(1), v.stride(1),
-                                    v.extent(3), v.stride(3));
-  return Kokkos::View<typename view::value_type****, Kokkos::LayoutStride, typename view::device_type,
-                      Kokkos::MemoryTraits<Kokkos::Unmanaged>>(v.data(), layout);
+  const Kokkos::LayoutStride layout(v.extent(0), v.stride(0), v.extent(2), v.stride(2), v.extent(1),
+                                    v.stride(1), v.extent(3), v.stride(3));
+  return Kokkos::View<typename view::value_type****, Kokkos::LayoutStride,
+                      typename view::device_type, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(v.data(),
+                                                                                           layout);
 }
 
 }  // namespace delta_attention
