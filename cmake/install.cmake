@@ -16,6 +16,7 @@ install(EXPORT delta_attentionTargets
 install(DIRECTORY include/delta_attention DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.hpp")
 install(FILES
+  cmake/hopper.cmake
   ${PROJECT_BINARY_DIR}/delta_attentionConfig.cmake
   ${PROJECT_BINARY_DIR}/delta_attentionConfigVersion.cmake
   DESTINATION ${package_dir})

@@ -1,13 +1,13 @@
 # delta_attention_program(target): what all of our own programs share. Users get none of it.
 function(delta_attention_program target)
   target_link_libraries(${target} PRIVATE delta_attention::delta_attention)
-  # nvcc's generated code is not pedantic.
+  # nvcc's generated code is not pedantic, and its host compiler does not know nvcc's pragmas.
   set(pedantic -Wpedantic)
   if("CUDA" IN_LIST Kokkos_DEVICES)
-    set(pedantic)
+    set(pedantic -Wno-unknown-pragmas)
   endif()
   target_compile_options(${target} PRIVATE
-    # (GCC below 13 takes a mask's empty base for a field that an initialiser forgot.)
+    # (GCC below 14 takes a mask's empty base for a field that an initialiser forgot.)
     $<$<CXX_COMPILER_ID:GNU,Clang,AppleClang,IntelLLVM>:-Wall -Wextra ${pedantic}
       -Wno-missing-field-initializers>)
   if(DELTA_ATTENTION_SANITIZE)

@@ -30,12 +30,20 @@ void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& 
 
 /// out = softmax(scale * q k^T under the mask) v.
 ///
-/// q (batch, query token, query head, d), k (batch, key token, kv head, d), v (batch, key token, kv
-/// head, dv) and out (batch, query token, query head, dv) are Views with contiguous channels, all
-/// of one element type: float, double, float16 or bfloat16. Query head h reads kv head h / (query
-/// heads / kv heads). Softmax and sums are in float (double for double). A row that sees no key
-/// gives 0 and lse = -infinity. The kernels run on `exec`; nothing is fenced. Throws
-/// contract_error, before anything is launched, where an argument breaks the contract.
+/// The tensors are Views with contiguous channels, all of one element type: float, double, float16
+/// or bfloat16. Query head h reads kv head h / (query heads / kv heads). Softmax and sums are in
+/// float (double for double). A row that sees no key gives 0 and lse = -infinity; keys and values
+/// that no row sees may hold anything.
+///
+/// @param exec the execution space instance that the kernels run on; nothing is fenced
+/// @param q (batch, query token, query head, d); d is a multiple of 8 from 16 to 256
+/// @param k (batch, key token, kv head, d)
+/// @param v (batch, key token, kv head, dv); dv is a multiple of 8 from 16 to 256
+/// @param out (batch, query token, query head, dv), written
+/// @param m which keys a row sees: full, causal, sink_window, block_sparse, a struct of your own
+/// derived from mask_base, or a combination of them by | and &
+/// @param o scale, softcap, query_offset, lse and sink_logits
+/// @throws contract_error where an argument breaks the contract, before anything is launched
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
           class SinkLogits = none>
 void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
@@ -45,8 +53,12 @@ void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& 
                                                                              o);
 }
 
-/// One line that says how `attention` would carry out this call: instruction family, vector width
-/// or backend, tiles, splits. Throws contract_error where the call would.
+/// How `attention` would carry out this call: instruction family, vector width or backend, tiles,
+/// splits. Nothing is launched.
+///
+/// @param exec,q,k,v,out,m,o the arguments of `attention`
+/// @returns one line of text, for people
+/// @throws contract_error where the call would
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
           class SinkLogits = none>
 std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
@@ -55,21 +67,30 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
   mask::check(m, c.in.geometry());
   using element = typename Q::non_const_value_type;
   using family = arch::preferred<Exec, element>;
-  using tile = typename family::template tile<Exec, element>;
-  using stream = typename family::template stream<Exec, element>;
   const kernel::row_set rows{0, 1, c.in.queries()};
   const bool heads_differ = mask::bind(m, c.in.geometry()).varies_by_head();
   std::ostringstream line;
-  line << "delta_attention " DELTA_ATTENTION_VERSION ": " << family::description() << " on "
-       << exec.name() << " (" << exec.concurrency() << " threads), " << element_name<element>()
-       << ", d " << c.in.head_size() << ", dv " << c.in.value_size() << ", ";
-  if (kernel::streams<stream>(c.in, heads_differ, rows))
-    line << "few rows: keys split "
-         << kernel::stream_schedule<stream>(exec, c.in, heads_differ, rows).splits
-         << " ways and read in place";
-  else
-    line << "tiles of " << tile::tile_rows << " rows x " << tile::tile_keys << " keys, "
-         << (heads_differ ? "one query head" : "the query heads of a kv head") << " a tile";
+  const auto begin = [&](const std::string& instructions) -> std::ostream& {
+    return line << "delta_attention " DELTA_ATTENTION_VERSION ": " << instructions << " on "
+                << exec.name() << " (" << exec.concurrency() << " threads), "
+                << element_name<element>() << ", d " << c.in.head_size() << ", dv "
+                << c.in.value_size() << ", ";
+  };
+  family::template with_stream<Exec>(c.in, [&]<class Stream>(std::type_identity<Stream>) {
+    if (kernel::streams<Stream>(c.in, heads_differ, rows)) {
+      begin(Stream::description())
+          << "few rows: tiles of " << Stream::tile_rows << " rows x " << Stream::tile_keys
+          << " keys, keys split "
+          << kernel::stream_schedule<Stream>(exec, c.in, heads_differ, rows).splits << " ways";
+      return;
+    }
+    family::template with_tile<Exec>(
+        c.in, [&]<class Tile>(std::type_identity<Tile>) {
+          begin(Tile::description())
+              << "tiles of " << Tile::tile_rows << " rows x " << Tile::tile_keys << " keys, "
+              << (heads_differ ? "one query head" : "the query heads of a kv head") << " a tile";
+        });
+  });
   return line.str();
 }
 

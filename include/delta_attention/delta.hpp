@@ -40,10 +40,20 @@ void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const
 }  // namespace kernel
 
 /// Sparse attention, corrected by the difference that dense attention makes at every `stride`-th
-/// row (Delta Attention, arXiv 2505.11254, Eq. 5-7). The mask is intersected with causal. Tensors,
-/// options and errors are those of `attention`; besides, query_offset must be a multiple of the
-/// stride where anything is corrected. An lse is the sparse row's where the output is sparse or
-/// corrected, and the dense row's at anchors and in the tail.
+/// row (Delta Attention, arXiv 2505.11254, Eq. 5-7).
+///
+/// The mask is intersected with causal. With s the sparse row, d the dense (causal) one and anchors
+/// at the positions 0, stride, 2 stride, ..., a row at p gives d where it is an anchor or among the
+/// last `tail` rows, else s + D, where D is the mean of d - s over the last `average` anchors up to
+/// p. Differences and means are in float (double for double) and rounded once, with the output.
+///
+/// @param exec,q,k,v,out as in `attention`
+/// @param m as in `attention`: which keys a sparse row sees
+/// @param how stride, correction, average and tail
+/// @param o as in `attention`; an lse is the sparse row's where the output is sparse or corrected,
+/// and the dense row's at anchors and in the tail
+/// @throws contract_error as `attention` does, and where the call does not start at an anchor
+/// (query_offset is no multiple of the stride) although it has rows to correct
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
           class SinkLogits = none>
 void delta_attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,

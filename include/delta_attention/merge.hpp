@@ -33,10 +33,18 @@ template <class Element> struct merge_two {
 /// Merges the attention of the same rows over two disjoint sets of keys into that over both:
 /// FlashInfer's mergeable states (Ye et al., arXiv 2501.01005, section 2.2).
 ///
-/// out_a, out_b and out are Views (batch, query token, query head, dv) of one element type with
-/// contiguous channels; lse_a, lse_b and lse Views (batch, query token, query head) of float
-/// (double for double): natural logarithms, as `attention` writes them. out and lse may be those of
-/// a or b, or memory of their own. Throws contract_error.
+/// With x and y the two outputs and m = log(exp(lse_a) + exp(lse_b)): out = x exp(lse_a - m) +
+/// y exp(lse_b - m), lse = m. A state with lse = -infinity has seen no key and counts for nothing.
+/// out and lse may be those of a or b, or memory of their own.
+///
+/// @param exec the execution space instance that the kernel runs on; nothing is fenced
+/// @param out_a,out_b the outputs, Views (batch, query token, query head, dv) of one element type
+/// (float, double, float16 or bfloat16) with contiguous channels
+/// @param lse_a,lse_b their lse, Views (batch, query token, query head) of float (double for
+/// double): natural logarithms, as `attention` writes them
+/// @param out as out_a, written
+/// @param lse as lse_a, written
+/// @throws contract_error where sizes differ, or memory overlaps in part
 template <class Exec, class OutA, class LseA, class OutB, class LseB, class Out, class Lse>
 void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const OutB& out_b,
                   const LseB& lse_b, const Out& out, const Lse& lse) {

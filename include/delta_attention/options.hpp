@@ -11,9 +11,9 @@ struct none {};
 /// What a call may say besides its tensors and its mask; every member has a default, and designated
 /// initialisers name the ones that differ: `options{.scale = 0.1, .lse = lse}`.
 template <class Lse = none, class SinkLogits = none> struct options {
-  /// Scores are scale * q.k; by default head size^-1/2.
+  /// Scores are scale * q.k; by default d^-1/2, with d the channels of q. Finite.
   std::optional<double> scale = std::nullopt;
-  /// c > 0: scores become c * tanh(score / c) before the mask. 0: none.
+  /// c > 0: scores become c * tanh(score / c) before the mask. 0: none. Finite.
   double softcap = 0;
   /// Position of query row 0; by default key tokens - query tokens, so that the last row sees the
   /// last key.
@@ -32,14 +32,18 @@ enum class correction {
   delta  ///< and the others are shifted by the anchors' difference of dense and sparse (Eq. 6-7)
 };
 
+/// The parameters of delta_attention; designated initialisers name the ones that differ from the
+/// defaults: `delta{.stride = 128, .average = 16}`.
 struct delta {
-  /// Anchors are the positions 0, stride, 2 stride, ...
+  /// Anchors are the positions 0, stride, 2 stride, ...; at least 1.
   std::int64_t stride = 64;
-  /// Spelled with its namespace, since the member hides the type's name.
+  /// What is corrected. (The type has its namespace, since the member hides its name.)
   delta_attention::correction correction = delta_attention::correction::delta;
-  /// The differences of the last `average` anchors are averaged; 1 is the paper.
+  /// The differences of the last `average` anchors are averaged, or of those there are; at least 1,
+  /// which is the paper. The means start anew in each call.
   std::int64_t average = 1;
-  /// The last `tail` rows are dense; by default query tokens mod stride + max(128, stride).
+  /// The last `tail` rows of the call are dense, unless the correction is none; by default query
+  /// tokens mod stride + max(128, stride). Give 0 for every chunk of a prompt but the last.
   std::optional<std::int64_t> tail = std::nullopt;
 };
 

@@ -5,6 +5,7 @@
 #include <delta_attention/kernel/softmax.hpp>
 
 #include <string>
+#include <type_traits>
 
 namespace delta_attention::arch {
 
@@ -15,17 +16,28 @@ template <class Element, int TeamSize> class scalar_tile {
  public:
   using accumulator = accumulator_of<Element>;
   static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1,
-                       panel_step = TeamSize, tile_keys = 32, largest_value_size = 256;
+                       panel_step = TeamSize, tile_keys = 32, scratch_level = 1,
+                       scratch_alignment = 64, largest_value_size = 256;
+  static constexpr bool skips_keys = true;
+  static std::string description() { return "scalar (one row a thread)"; }
+  using launch_bounds = Kokkos::LaunchBounds<>;
 
+  /// Work items that keep all threads busy to the end.
+  template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
+    return 4 * std::int64_t(exec.concurrency()) / team_size;
+  }
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
   template <class Member>
   KOKKOS_FUNCTION scalar_tile(const Member& team, int, int) : lane_(team.team_rank()) {}
 
   KOKKOS_FUNCTION int first_panel() const { return lane_; }
+  template <class Work> KOKKOS_FUNCTION const Work& keep(const Work& work) const { return work; }
 
+  template <class Visible>
   KOKKOS_FUNCTION void load_queries(const kernel::problem<Element>& p,
-                                    const kernel::tile_rows& rows) {
+                                    const kernel::tile_rows& rows, const kernel::key_tile&,
+                                    const Visible&) {
     head_size_ = p.head_size();
     value_size_ = p.value_size();
     factor_ = p.query_factor();
@@ -33,10 +45,11 @@ template <class Element, int TeamSize> class scalar_tile {
     for (int c = 0; c < value_size_; ++c) output_[c] = 0;
     softmax_ = {row_value{-Kokkos::Experimental::infinity_v<accumulator>}, row_value{0}};
   }
-  template <class Seen>
+  template <class Visible>
   KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
-                             mask::key_range keys, const Seen&) {
-    tile_ = keys;
+                             const kernel::key_tile& tile, const kernel::key_tile&,
+                             const Visible&) {
+    const mask::key_range keys = tile_ = tile.keys;
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
     key_stride_ = p.k.token_stride;
@@ -48,7 +61,7 @@ template <class Element, int TeamSize> class scalar_tile {
     friend KOKKOS_FUNCTION row_value operator-(row_value a, row_value b) { return {a.x - b.x}; }
     friend KOKKOS_FUNCTION row_value operator+(row_value a, row_value b) { return {a.x + b.x}; }
     friend KOKKOS_FUNCTION row_value operator*(row_value a, row_value b) { return {a.x * b.x}; }
-    friend KOKKOS_FUNCTION row_value max(row_value a, row_value b) {
+    friend KOKKOS_FUNCTION row_value raised(row_value a, row_value b) {
       return {a.x < b.x ? b.x : a.x};
     }
     friend KOKKOS_FUNCTION row_value exp2(row_value a) { return {Kokkos::exp2(a.x)}; }
@@ -105,7 +118,7 @@ template <class Element, int TeamSize> class scalar_tile {
     if (lane_ >= rows.count) return;
     const auto destination = epilogue.row(rows, lane_, split, softmax_.maximum.x, softmax_.sum.x);
     if (destination.wanted)
-      for (int c = 0; c < value_size_; ++c) destination.put(c, output_[c]);
+      for (int c = 0; c < value_size_; ++c) kernel::store_channel(destination, c, output_[c]);
   }
 
  private:
@@ -137,8 +150,14 @@ struct scalar {
   static constexpr int team_size =
       Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible ? 1 : 64;
 
-  template <class Exec, class Element> using tile = scalar_tile<Element, team_size<Exec>>;
-  template <class Exec, class Element> using stream = scalar_tile<Element, team_size<Exec>>;
+  template <class Exec, class Element, class F>
+  static void with_tile(const kernel::problem<Element>&, const F& f) {
+    f(std::type_identity<scalar_tile<Element, team_size<Exec>>>{});
+  }
+  template <class Exec, class Element, class F>
+  static void with_stream(const kernel::problem<Element>&, const F& f) {
+    f(std::type_identity<scalar_tile<Element, team_size<Exec>>>{});
+  }
 
   template <class Exec, class Element> static constexpr bool covers = true;
 };

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <delta_attention/arch/mma_sync.hpp>
 #include <delta_attention/arch/scalar.hpp>
 #include <delta_attention/arch/simd.hpp>
+#include <delta_attention/arch/wgmma.hpp>
 
 namespace delta_attention::arch {
 
@@ -9,6 +11,12 @@ template <class... Families> struct families {};
 
 /// All instruction families, the best first. A new one is a file in this folder and a line here.
 using all_families = families<
+#if defined(DELTA_ATTENTION_HAS_WGMMA)
+    wgmma,
+#endif
+#if defined(DELTA_ATTENTION_HAS_MMA_SYNC)
+    mma_sync,
+#endif
 #if defined(DELTA_ATTENTION_HAS_SIMD)
     simd,
 #endif

@@ -35,7 +35,13 @@ template <class Element> class simd_tile {
   using accumulator = float;
   using row_values = typename panel_type::row_values;
   static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1,
-                       tile_keys = shape.keys, tile_rows = shape.panels * panel_rows;
+                       tile_keys = shape.keys, tile_rows = shape.panels * panel_rows,
+                       scratch_level = 1, scratch_alignment = 64;
+  static constexpr bool skips_keys = true;
+  static std::string description() {
+    return "simd (" + std::to_string(vector_width) + " floats a vector)";
+  }
+  using launch_bounds = Kokkos::LaunchBounds<>;
 
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
@@ -56,8 +62,11 @@ template <class Element> class simd_tile {
   }
 
   int first_panel() const { return 0; }
+  template <class Work> const Work& keep(const Work& work) const { return work; }
 
-  void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
+  template <class Visible>
+  void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
+                    const kernel::key_tile&, const Visible&) {
     const float factor = p.query_factor();
     for (int panel = 0; panel * panel_rows < rows.count; ++panel) {
       panel_type::locate(rows, panel, positions_ + panel * panel_rows, heads_ + panel * panel_rows);
@@ -84,15 +93,16 @@ template <class Element> class simd_tile {
     }
   }
 
-  template <class Seen>
-  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
-             const Seen& seen) {
-    tile_ = keys;
-    next_keys_ = p.k.row(rows.batch, keys.end, rows.kv_head);
-    next_values_ = p.v.row(rows.batch, keys.end, rows.kv_head);
+  template <class Visible>
+  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
+             const kernel::key_tile& tile, const kernel::key_tile& following,
+             const Visible& visible) {
+    const mask::key_range keys = tile_ = tile.keys;
+    next_keys_ = p.k.row(rows.batch, following.keys.begin, rows.kv_head);
+    next_values_ = p.v.row(rows.batch, following.keys.begin, rows.kv_head);
     key_token_ = p.k.token_stride;
     value_token_ = p.v.token_stride;
-    next_count_ = int(std::min<std::int64_t>(p.keys() - keys.end, tile_keys));
+    next_count_ = int(following.keys.size());
     const int n = int(keys.size());
     const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
@@ -101,7 +111,7 @@ template <class Element> class simd_tile {
     // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees
     // them.
     for (int j = 0; j < n; ++j)
-      if (!finite_[j] && !seen(keys.begin + j))
+      if (!finite_[j] && !visible.some_row_sees(keys.begin + j))
         for (int c = 0; c < dv_; c += R) std::fill_n(values_ + (c * value_keys + j * R), R, 0.f);
   }
 
@@ -177,7 +187,7 @@ template <class Element> class simd_tile {
         for (int i = 0; i < n; ++i) {
           const destination row_to = to[i];
           if (row_to.wanted)
-            for (int c = 0; c < channels; ++c) row_to.put(c0 + c, row[i][c]);
+            for (int c = 0; c < channels; ++c) kernel::store_channel(row_to, c0 + c, row[i][c]);
         }
       }
     }
@@ -215,7 +225,7 @@ template <class Element> class simd_tile {
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * dv_; }
 
   // Staging waits for memory, the products never do: each panel asks for its share of the keys and
-  // values that most likely come next.
+  // values that come next.
   void prefetch_next(int panel) const {
     constexpr int share = tile_keys / shape.panels;
     for (int j = panel * share; j < std::min((panel + 1) * share, next_count_); ++j) {
@@ -268,8 +278,14 @@ struct simd {
   static std::string description() {
     return "simd (" + std::to_string(vector_width) + " floats a vector)";
   }
-  template <class, class Element> using tile = simd_tile<Element>;
-  template <class, class Element> using stream = simd_stream<Element>;
+  template <class, class Element, class F>
+  static void with_tile(const kernel::problem<Element>&, const F& f) {
+    f(std::type_identity<simd_tile<Element>>{});
+  }
+  template <class, class Element, class F>
+  static void with_stream(const kernel::problem<Element>&, const F& f) {
+    f(std::type_identity<simd_stream<Element>>{});
+  }
 
   template <class Exec, class Element>
   static constexpr bool covers = Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible &&

@@ -7,12 +7,15 @@
 #include <delta_attention/kernel/problem.hpp>
 
 #include <algorithm>
+#include <string>
+#include <type_traits>
 
 namespace delta_attention::arch {
 
 /// Few rows on the host, as in decoding: one panel, whose keys and values are read once, where they
-/// lie, so that memory bandwidth is the limit. Channels lie in vector lanes for both products;
-/// scores are kept rows in lanes as ever.
+/// lie, so that memory bandwidth is the limit. Rows of several kv heads may share the panel: where
+/// a token's heads lie side by side, memory is then read without gaps. Channels lie in vector lanes
+/// for both products; scores are kept rows in lanes as ever.
 template <class Element> class simd_stream {
   using panel_type = row_panel<1>;
 
@@ -20,8 +23,18 @@ template <class Element> class simd_stream {
   using accumulator = float;
   using row_values = panel_type::row_values;
   static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1, tile_keys = 64,
-                       tile_rows = panel_rows;
+                       tile_rows = panel_rows, scratch_level = 1, scratch_alignment = 64;
+  static constexpr bool skips_keys = true;
+  static constexpr bool several_kv_heads = true;  // rows of a tile may be of different kv heads
+  static std::string description() {
+    return "simd (" + std::to_string(vector_width) + " floats a vector)";
+  }
+  using launch_bounds = Kokkos::LaunchBounds<>;
 
+  /// Work items that keep all threads busy to the end.
+  template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
+    return 4 * std::int64_t(exec.concurrency());
+  }
   static constexpr std::size_t scratch_bytes(int d, int dv) {
     return (std::size_t(tile_rows) * (padded(d) + padded(dv)) +
             std::size_t(tile_keys) * panel_rows) *
@@ -36,45 +49,52 @@ template <class Element> class simd_stream {
   }
 
   int first_panel() const { return 0; }
+  template <class Work> const Work& keep(const Work& work) const { return work; }
 
-  void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
-    rows_ = (rows.count + row_step - 1) / row_step * row_step;
+  template <class Visible>
+  void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
+                    const kernel::key_tile&, const Visible&) {
+    rows_ = rows.count;
     std::fill_n(queries_, std::size_t(rows_) * padded(d_), 0.f);
     std::fill_n(outputs_, std::size_t(rows_) * padded(dv_), 0.f);
+    runs_ = 0;
     for (int r = 0; r < rows.count; ++r) {
+      const int kv_head = rows.head(r) / p.group() - rows.kv_head;
+      if (runs_ > 0 && run_[runs_ - 1].kv_head == kv_head && run_[runs_ - 1].rows < row_step)
+        ++run_[runs_ - 1].rows;
+      else
+        run_[runs_++] = {r, 1, kv_head};
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
     }
     panel_.locate(rows, 0, positions_, heads_);
     softmax_ = {row_values::all(-std::numeric_limits<float>::infinity()), row_values::all(0.f)};
   }
-  template <class Seen>
-  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows, mask::key_range keys,
-             const Seen&) {
-    tile_ = keys;
+  template <class Visible>
+  void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
+             const kernel::key_tile& tile, const kernel::key_tile&, const Visible&) {
+    const mask::key_range keys = tile_ = tile.keys;
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
     key_stride_ = p.k.token_stride;
     value_stride_ = p.v.token_stride;
+    key_head_stride_ = p.k.head_stride;
+    value_head_stride_ = p.v.head_stride;
   }
   row_values scores(int, mask::key_range keys) {
     partly_hidden_ = false;
     const int n = int(keys.size());
-    for (int j = 0; j < n; ++j) {
-      const std::int64_t at = keys.begin - tile_.begin + j;
-      const Element* k = key_ + at * key_stride_;
-      prefetch(k + prefetch_keys * key_stride_, d_);
-      prefetch(value_ + at * value_stride_, dv_);
-      row_values::all(0.f).to(panel_.scores + j * panel_rows);
-      for (int r = 0; r < rows_; r += row_step) {
-        vector sum[row_step] = {};
-        for (int c = 0; c < d_; c += vector_width) {
-          const vector key = load_channels(k + c, d_ - c);
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < row_step; ++i) sum[i] +=
-              key * load(queries_ + (r + i) * padded(d_) + c);
-        }
-        save4(panel_.scores + j * panel_rows + r, sums_of(sum));
+    const Element* k = key_ + (keys.begin - tile_.begin) * key_stride_;
+    for (int j = 0; j < n; j += key_step) {
+      const Element* key[key_step];  // beyond the last: the last one again, to no use
+      for (int x = 0; x < key_step; ++x) {
+        key[x] = k + std::min(j + x, n - 1) * key_stride_;
+        row_values::all(0.f).to(panel_.scores + (j + x) * panel_rows);
       }
+      prefetch(k + j * key_stride_, key_stride_, key_head_stride_, d_);
+      for_each_run([&]<int Rows>(const run& run, std::integral_constant<int, Rows>) {
+        add_scores<Rows>(key, run, panel_.scores + j * panel_rows + run.first);
+      });
     }
     return panel_.largest(keys);
   }
@@ -97,7 +117,10 @@ template <class Element> class simd_stream {
     const int n = int(keys.size());
     int j = 0;
     if (!partly_hidden_)
-      for (; j + key_step <= n; j += key_step) add_values<key_step>(v + j * value_stride_, j);
+      for (; j + key_step <= n; j += key_step) {
+        prefetch(v + j * value_stride_, value_stride_, value_head_stride_, dv_);
+        add_values<key_step>(v + j * value_stride_, j);
+      }
     for (; j < n; ++j)
       if (!partly_hidden_ || any_weight(j)) add_values<1>(v + j * value_stride_, j);
   }
@@ -111,27 +134,66 @@ template <class Element> class simd_stream {
     for (int r = 0; r < rows.count; ++r) {
       const auto to = epilogue.row(rows, r, split, maximum[r], sum[r]);
       if (to.wanted)
-        for (int c = 0; c < dv_; ++c) to.put(c, outputs_[r * padded(dv_) + c]);
+        for (int c = 0; c < dv_; ++c) kernel::store_channel(to, c, outputs_[r * padded(dv_) + c]);
     }
   }
 
  private:
-  static constexpr int row_step = 4, key_step = 4, prefetch_keys = 16;
+  static constexpr int row_step = 4, key_step = 4, prefetch_bytes = 8192;
+
+  /// Rows next to each other with one kv head, at most row_step of them.
+  struct run {
+    int first, rows, kv_head;
+  };
+  template <class F> DELTA_ATTENTION_INLINE void for_each_run(const F& f) const {
+    for (int i = 0; i < runs_; ++i) {
+      const run& r = run_[i];
+      if (r.rows == 4)
+        f(r, std::integral_constant<int, 4>{});
+      else if (r.rows == 3)
+        f(r, std::integral_constant<int, 3>{});
+      else if (r.rows == 2)
+        f(r, std::integral_constant<int, 2>{});
+      else
+        f(r, std::integral_constant<int, 1>{});
+    }
+  }
 
   static constexpr int padded(int channels) {
     return (channels + vector_width - 1) / vector_width * vector_width;
   }
 
-  // May reach beyond the last key: a prefetch of memory that is not there does nothing.
-  static DELTA_ATTENTION_INLINE void prefetch(const Element* row, int channels) {
-    for (int c = 0; c < channels; c += 64 / int(sizeof(Element))) __builtin_prefetch(row + c);
+  // What comes some 8 KB after these key_step keys or values, in the order in which it lies. May
+  // reach beyond the last key: a prefetch of memory that is not there does nothing.
+  DELTA_ATTENTION_INLINE void prefetch(const Element* row, std::int64_t stride,
+                                       std::int64_t head_stride, int channels) const {
+    const int heads = run_[runs_ - 1].kv_head + 1, bytes = heads * channels * int(sizeof(Element)),
+              ahead = std::max(prefetch_bytes / bytes / key_step, 1) * key_step;
+    row += ahead * stride;
+    if (head_stride == channels && stride == heads * channels) {  // without gaps: one loop
+      prefetch(row, key_step * stride);
+      return;
+    }
+    for (int x = 0; x < key_step; ++x)
+      for (int h = 0; h < heads; ++h) prefetch(row + x * stride + h * head_stride, channels);
   }
-  // A whole vector of channels, or the `left` last ones and zeros.
-  static DELTA_ATTENTION_INLINE vector load_channels(const Element* p, int left) {
-    if (left >= vector_width) return load_elements(p);
-    float x[vector_width];
-    for (int i = 0; i < vector_width; ++i) x[i] = i < left ? float(p[i]) : 0.f;
-    return load(x);
+  static DELTA_ATTENTION_INLINE void prefetch(const Element* from, std::int64_t count) {
+    const char* p = reinterpret_cast<const char*>(from);
+    const std::int64_t bytes = count * std::int64_t(sizeof(Element));
+    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
+  }
+  // f(c, load) for every vector of `channels`: load(p) is all of it, or the channels that are left
+  // and zeros.
+  template <class F> static DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
+    int c = 0;
+    for (; c + vector_width <= channels; c += vector_width)
+      f(c, [](const Element* p) { return load_elements(p); });
+    if (c < channels)
+      f(c, [left = channels - c](const Element* p) {
+        float x[vector_width] = {};
+        for (int i = 0; i < left; ++i) x[i] = float(p[i]);
+        return load(x);
+      });
   }
   // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
@@ -139,31 +201,60 @@ template <class Element> class simd_stream {
     for (int r = 0; r < rows_; ++r) any = any | (panel_.scores[j * panel_rows + r] != 0);
     return any;
   }
-  template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
-    for (int c = 0; c < dv_; c += vector_width) {
-      vector value[Keys];
-      DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) value[x] =
-          load_channels(v + x * value_stride_ + c, dv_ - c);
-      for (int r = 0; r < rows_; ++r) {
-        float* o = outputs_ + r * padded(dv_) + c;
-        vector sum = load(o);
-        DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) sum +=
-            value[x] * panel_.scores[(j + x) * panel_rows + r];
-        save(o, sum);
+  template <int Rows>
+  DELTA_ATTENTION_INLINE void add_scores(const Element* const (&keys)[key_step], const run& run,
+                                         float* to) const {
+    const std::int64_t row = padded(d_);
+    const float* q = queries_ + run.first * row;
+    const std::int64_t head = run.kv_head * key_head_stride_;
+    vector sum[row_step][key_step] = {};
+    for_each_vector(d_, [&](int c, auto load_channels) {
+      vector key[key_step];
+      DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x) key[x] =
+          load_channels(keys[x] + head + c);
+      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+        const vector query = load(q + r * row + c);
+        DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x) sum[r][x] += key[x] * query;
       }
-    }
+    });
+    float sums[key_step][row_step];
+    lane_sums(sum, sums);
+    DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x)
+        __builtin_memcpy(to + x * panel_rows, sums[x], Rows * sizeof(float));
+  }
+  template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
+    for_each_run([&]<int Rows>(const run& run, std::integral_constant<int, Rows>) {
+      const Element* value_of_head = v + run.kv_head * value_head_stride_;
+      const std::int64_t row = padded(dv_), stride = value_stride_;
+      float* o = outputs_ + run.first * row;
+      vector weight[Rows][Keys];
+      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r)
+          DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) weight[r][x] =
+              broadcast(panel_.scores[(j + x) * panel_rows + run.first + r]);
+      for_each_vector(dv_, [&](int c, auto load_channels) {
+        vector value[Keys];
+        DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) value[x] =
+            load_channels(value_of_head + x * stride + c);
+        DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+          vector sum = load(o + r * row + c);
+          DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) sum += value[x] * weight[r][x];
+          save(o + r * row + c, sum);
+        }
+      });
+    });
   }
 
-  int d_, dv_, rows_ = 0;
+  int d_, dv_, rows_ = 0, runs_ = 0;
   bool partly_hidden_ = false;
   mask::key_range tile_{};
   const Element *key_ = nullptr, *value_ = nullptr;
-  std::int64_t key_stride_ = 0, value_stride_ = 0;
+  std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0;
   float *queries_, *outputs_;
   panel_type panel_{};
   kernel::online_softmax<row_values> softmax_{};
   std::int64_t positions_[panel_rows];
   int heads_[panel_rows];
+  run run_[panel_rows];
 };
 
 }  // namespace delta_attention::arch

@@ -5,20 +5,21 @@
 #if defined(__GNUC__) && !defined(__CUDACC__)
 #define DELTA_ATTENTION_HAS_SIMD 1
 
+#include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/tensor/element.hpp>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #define DELTA_ATTENTION_INLINE inline __attribute__((always_inline))
-#if defined(__clang__)
-#define DELTA_ATTENTION_UNROLL _Pragma("unroll")
-#else
-#define DELTA_ATTENTION_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 namespace delta_attention::arch {
 
@@ -113,6 +114,9 @@ template <int N> struct row_vectors {
   friend DELTA_ATTENTION_INLINE row_vectors max(const row_vectors& a, const row_vectors& b) {
     return map([&](int i) { return arch::max(a.v[i], b.v[i]); });
   }
+  friend DELTA_ATTENTION_INLINE row_vectors raised(const row_vectors& a, const row_vectors& b) {
+    return max(a, b);
+  }
   friend DELTA_ATTENTION_INLINE row_vectors exp2(const row_vectors& a) {
     return map([&](int i) { return arch::exp2(a.v[i]); });
   }
@@ -196,7 +200,12 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
   } else if constexpr (std::is_same_v<Element, bfloat16>) {
     half_bits x;
     __builtin_memcpy(&x, p, sizeof x);
-    return std::bit_cast<vector>(__builtin_convertvector(x, vector_bits) << 16);
+#if defined(__AVX512F__)  // one instruction; GCC 14 makes four of the conversion below
+    const vector_bits wide = (vector_bits)_mm512_cvtepu16_epi32((__m256i)x);
+#else
+    const vector_bits wide = __builtin_convertvector(x, vector_bits);
+#endif
+    return std::bit_cast<vector>(wide << 16);
   } else {
     float x[vector_width];
     DELTA_ATTENTION_UNROLL for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
@@ -204,17 +213,35 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
   }
 }
 
-/// The sums over the lanes of four vectors.
-DELTA_ATTENTION_INLINE vector4 sums_of(const vector (&v)[4]) {
-  vector4 m[4];
-  DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) {
-    vector4 quarter[vector_width / 4];
-    __builtin_memcpy(quarter, &v[i], sizeof quarter);
-    m[i] = quarter[0];
-    DELTA_ATTENTION_UNROLL for (int x = 1; x < vector_width / 4; ++x) m[i] += quarter[x];
+/// Lanes of a and of b added in pairs that lie `Span` apart: half as many of each, a's then b's, in
+/// the whole vector or, where Span is below 4, in each of its quarters of four lanes.
+template <int Span> DELTA_ATTENTION_INLINE vector fold(vector a, vector b) {
+  constexpr int group = Span < 4 ? 4 : vector_width, half = group / 2;
+  constexpr auto from = [](int lane) {
+    const int in_half = lane % half;
+    return lane % group / half * vector_width + lane / group * group + in_half / Span * 2 * Span +
+           in_half % Span;
+  };
+  return [&]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, from(I)...) +
+           __builtin_shufflevector(a, b, (from(I) + Span)...);
+  }(std::make_integer_sequence<int, vector_width>{});
+}
+/// sums[j][i]: the sum over the lanes of v[i][j].
+DELTA_ATTENTION_INLINE void lane_sums(const vector (&v)[4][4], float (&sums)[4][4]) {
+  constexpr int at_once = vector_width / 4;  // as many j as a vector has quarters
+  DELTA_ATTENTION_UNROLL for (int j = 0; j < 4; j += at_once) {
+    vector m[4];
+    DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) {
+      if constexpr (at_once == 4)
+        m[i] = fold<4>(fold<8>(v[i][0], v[i][1]), fold<8>(v[i][2], v[i][3]));
+      else if constexpr (at_once == 2)
+        m[i] = fold<4>(v[i][j], v[i][j + 1]);
+      else
+        m[i] = v[i][j];
+    }
+    save(sums[j], fold<1>(fold<2>(m[0], m[1]), fold<2>(m[2], m[3])));
   }
-  transpose4(m);
-  return (m[0] + m[1]) + (m[2] + m[3]);
 }
 
 }  // namespace delta_attention::arch

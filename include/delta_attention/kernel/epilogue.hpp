@@ -6,7 +6,7 @@
 namespace delta_attention::kernel {
 
 // An epilogue says where a finished row goes: `row(...)` gives the destination of one row, or one
-// that is not `wanted`; an atom calls `put` for every channel it holds.
+// that is not `wanted`; finished(c, sum) is what an atom stores as channel c of it.
 
 /// Output rows, with sink logits, and the lse where it was asked for.
 template <class Element> struct store_output {
@@ -14,13 +14,14 @@ template <class Element> struct store_output {
   output<Element> to;
 
   struct destination {
+    using value = Element;
     Element* out;
     accumulator factor;
     bool wanted;
-    KOKKOS_INLINE_FUNCTION void put(int c, accumulator sum) const {
+    KOKKOS_INLINE_FUNCTION accumulator finished(int, accumulator sum) const {
       // A row without keys holds whatever its masked weights left: the factor 0 must win over a
       // NaN.
-      out[c] = Element(factor == 0 ? accumulator(0) : sum * factor);
+      return factor == 0 ? accumulator(0) : sum * factor;
     }
   };
   KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum,
@@ -50,13 +51,14 @@ template <class Element> struct store_corrected {
   std::int64_t stride;
 
   struct destination {
+    using value = Element;
     Element* out;
     accumulator factor;
     const accumulator* correction;
     bool wanted;
-    KOKKOS_INLINE_FUNCTION void put(int c, accumulator sum) const {
+    KOKKOS_INLINE_FUNCTION accumulator finished(int c, accumulator sum) const {
       const accumulator sparse = factor == 0 ? accumulator(0) : sum * factor;
-      out[c] = Element(correction == nullptr ? sparse : sparse + correction[c]);
+      return correction == nullptr ? sparse : sparse + correction[c];
     }
   };
   KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,
@@ -78,11 +80,12 @@ template <class Accumulator> struct store_state {
   int splits;
 
   struct destination {
+    using value = Accumulator;
     Accumulator* out;
     Accumulator factor;
     bool wanted;
-    KOKKOS_INLINE_FUNCTION void put(int c, Accumulator sum) const {
-      out[c] = factor == 0 ? Accumulator(0) : sum * factor;
+    KOKKOS_INLINE_FUNCTION Accumulator finished(int, Accumulator sum) const {
+      return factor == 0 ? Accumulator(0) : sum * factor;
     }
   };
   KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,

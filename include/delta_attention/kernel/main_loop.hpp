@@ -6,42 +6,119 @@
 
 namespace delta_attention::kernel {
 
+/// What a lane works on, and what its rows are for the mask: all rows of the tile, and each of the
+/// lane's `Panels` panels. The same for all lanes of a wave, and too much for their registers.
+template <int Panels> struct tile_work {
+  work_item item;
+  mask::row_block all, panel[Panels];
+};
+
+/// What an atom may ask of the mask about all rows of its tile together.
+template <class Mask> struct visibility {
+  const Mask& mask;
+  const tile_rows& rows;
+  const mask::row_block& all;
+
+  /// Of a key of a tile: exact, also where classify may say `partial` of a key that nobody sees.
+  KOKKOS_INLINE_FUNCTION bool some_row_sees(std::int64_t key) const {
+    if (rows.set.step == 1 && mask.next_is_tight()) return true;
+    const mask::coverage coverage = mask.classify(all, {key, key + 1});
+    if (coverage != mask::coverage::partial) return coverage == mask::coverage::full;
+    // Under most masks an end of the tile sees what anyone sees.
+    if (sees(rows.count - 1, key)) return true;
+    for (int r = 0; r < rows.count - 1; ++r)
+      if (sees(r, key)) return true;
+    return false;
+  }
+
+ private:
+  KOKKOS_INLINE_FUNCTION bool sees(int r, std::int64_t key) const {
+    return mask.allows(rows.batch, rows.head(r), rows.position(r), key);
+  }
+};
+
+/// The tiles of keys that a block of rows visits, one after the other; an empty one where nothing
+/// is left.
+template <int TileKeys, class Mask> class tile_walk {
+ public:
+  KOKKOS_INLINE_FUNCTION tile_walk(const Mask& m, const mask::row_block& rows,
+                                   mask::key_range among)
+      : mask_(m),
+        rows_(rows),
+        at_(among.begin),
+        end_(among.end),
+        run_end_(among.begin),
+        seen_until_(among.begin) {}
+
+  KOKKOS_INLINE_FUNCTION key_tile next() {
+    if (at_ >= run_end_) {
+      const mask::key_range run = mask_.next(rows_, at_);
+      if (run.begin >= end_) return {{end_, end_}, true};
+      at_ = run.begin;
+      run_end_ = run.end < end_ ? run.end : end_;
+    }
+    const mask::key_range keys{at_, at_ + TileKeys < run_end_ ? at_ + TileKeys : run_end_};
+    at_ = keys.end;
+    // Most tiles lie within many that all rows see: ask for several at a time.
+    if (keys.end > seen_until_) {
+      constexpr std::int64_t several = 8 * TileKeys;
+      const std::int64_t ahead = keys.begin + several < run_end_ ? keys.begin + several : run_end_;
+      if (sees(keys.begin, ahead))
+        seen_until_ = ahead;
+      else if (sees(keys.begin, keys.end))
+        seen_until_ = keys.end;
+    }
+    return {keys, keys.end <= seen_until_};
+  }
+
+ private:
+  KOKKOS_INLINE_FUNCTION bool sees(std::int64_t begin, std::int64_t end) const {
+    return mask_.classify(rows_, {begin, end}) == mask::coverage::full;
+  }
+
+  const Mask& mask_;
+  const mask::row_block& rows_;
+  std::int64_t at_, end_;
+  std::int64_t run_end_, seen_until_;  // to where the mask's interval reaches; where all rows see
+};
+
 /// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
 /// members).
 template <class Atom, class Element, class Mask, class Epilogue>
 KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const Mask& mask,
-                                   const work_item& work, const Epilogue& epilogue) {
+                                   const work_item& item, const Epilogue& epilogue) {
   using mask::key_range;
-  const tile_rows& rows = work.rows;
-  const mask::row_block all = rows.block(0, rows.count);
-  // Exact where classify may say `partial` of a key that nobody sees; only asked of values that are
-  // not finite.
-  const auto seen = [&](std::int64_t key) {
-    bool any = false;
-    for (int r = 0; r < rows.count && !any; ++r)
-      any = mask.allows(rows.batch, rows.head(r), rows.position(r), key);
-    return any;
-  };
+  constexpr int panels = Atom::tile_rows / Atom::panel_rows / Atom::panel_step;
+  const int first_panel = atom.first_panel();
+  tile_work<panels> mine{item, item.rows.block(0, item.rows.count), {}};
+  for (int i = 0; i < panels; ++i) {
+    const int row = (first_panel + i * Atom::panel_step) * Atom::panel_rows;
+    if (row < item.rows.count) mine.panel[i] = item.rows.block(row, row + Atom::panel_rows);
+  }
+  const tile_work<panels>& work = atom.keep(mine);
+  const tile_rows& rows = work.item.rows;
+  const visibility<Mask> visible{mask, rows, work.all};
+  tile_walk<Atom::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
 
-  atom.load_queries(p, rows);
-  for (std::int64_t at = work.keys.begin;;) {
-    key_range tile = mask.next(all, at);
-    if (tile.begin >= work.keys.end) break;
-    if (tile.end > work.keys.end) tile.end = work.keys.end;
-    if (tile.size() > Atom::tile_keys) tile.end = tile.begin + Atom::tile_keys;
-    at = tile.end;
-    atom.stage(p, rows, tile, seen);
+  key_tile tile = tiles.next();
+  atom.load_queries(p, rows, tile, visible);
+  while (tile.keys.size() > 0) {
+    const key_tile following = tiles.next();
+    atom.stage(p, rows, tile, following, visible);
 
-    for (int panel = atom.first_panel(); panel * Atom::panel_rows < rows.count;
-         panel += Atom::panel_step) {
-      const mask::row_block block =
-          rows.block(panel * Atom::panel_rows, (panel + 1) * Atom::panel_rows);
-      for (std::int64_t from = tile.begin;;) {
-        key_range keys = mask.next(block, from);
-        if (keys.begin >= tile.end) break;
-        if (keys.end > tile.end) keys.end = tile.end;
+    for (int i = 0; i < panels; ++i) {
+      const int panel = first_panel + i * Atom::panel_step;
+      if (panel * Atom::panel_rows >= rows.count) break;
+      for (std::int64_t from = tile.keys.begin; from < tile.keys.end;) {
+        key_range keys = tile.keys;
+        if (Atom::skips_keys && !tile.seen) {
+          keys = mask.next(work.panel[i], from);
+          if (keys.begin >= tile.keys.end) break;
+          if (keys.end > tile.keys.end) keys.end = tile.keys.end;
+        }
         from = keys.end;
-        const mask::coverage coverage = mask.classify(block, keys);
+        const mask::coverage coverage =
+            tile.seen ? mask::coverage::full : mask.classify(work.panel[i], keys);
         if (coverage == mask::coverage::empty) continue;
 
         auto tile_maximum = atom.scores(panel, keys);
@@ -55,8 +132,9 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
         atom.weighted_sum(panel, keys, factor);
       }
     }
+    tile = following;
   }
-  atom.store(rows, work.split, epilogue);
+  atom.store(rows, work.item.split, epilogue);
 }
 
 }  // namespace delta_attention::kernel

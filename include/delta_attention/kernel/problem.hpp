@@ -25,8 +25,8 @@ template <class Element> struct problem {
   KOKKOS_FUNCTION int value_size() const { return int(v.channels); }
   mask::geometry geometry() const { return {q.batches, q.heads, q.tokens, k.tokens, query_offset}; }
 
-  /// Queries are multiplied by this when loaded, so that a product with a key is the score over log
-  /// 2 or, with a softcap c, over c.
+  /// Queries, or their products with keys, are multiplied by this: then a product is the score over
+  /// log 2 or, with a softcap c, over c.
   KOKKOS_FUNCTION accumulator query_factor() const {
     return softcap > 0 ? scale / softcap : scale * accumulator(1.4426950408889634);
   }
@@ -45,22 +45,40 @@ struct row_set {
   std::int64_t first, step, count;
 };
 
-/// Rows of one tile: `count` rows of (token, head) of one kv head from the `begin`-th on, tokens
-/// outermost, and `heads` query heads from `first_head` on, which share the tile.
+/// Rows of one tile: `count` rows of (token, head) of kv heads from `kv_head` on (one of them,
+/// unless an atom takes several), tokens outermost, and `heads` query heads from `first_head` on,
+/// which share the tile. Row 0 is head `first_head + shift` of the token with the ordinal
+/// `first_ordinal` in the set.
 struct tile_rows {
-  int batch, kv_head, first_head, heads, count;
-  std::int64_t begin;
+  int batch, kv_head, first_head, heads, count, shift;
+  std::int64_t first_ordinal;
   row_set set;
   std::int64_t query_offset;
 
-  KOKKOS_FUNCTION std::int64_t ordinal(int r) const { return (begin + r) / heads; }
+  KOKKOS_FUNCTION std::int64_t ordinal(int r) const {
+    return first_ordinal + unsigned(shift + r) / unsigned(heads);
+  }
   KOKKOS_FUNCTION std::int64_t token(int r) const { return set.first + ordinal(r) * set.step; }
-  KOKKOS_FUNCTION int head(int r) const { return first_head + int((begin + r) % heads); }
+  KOKKOS_FUNCTION int head(int r) const {
+    return first_head + int(unsigned(shift + r) % unsigned(heads));
+  }
   KOKKOS_FUNCTION std::int64_t position(int r) const { return token(r) + query_offset; }
   /// The block that rows a <= r < b make for the mask.
   KOKKOS_FUNCTION mask::row_block block(int a, int b) const {
     return {batch, first_head, position(a), position((b < count ? b : count) - 1)};
   }
 };
+
+/// Keys of one turn of the loop; `seen` where every row of the tile sees all of them.
+struct key_tile {
+  mask::key_range keys;
+  bool seen;
+};
+
+/// Channel c of a finished row (kernel/epilogue.hpp).
+template <class Destination, class Accumulator>
+KOKKOS_INLINE_FUNCTION void store_channel(const Destination& to, int c, Accumulator sum) {
+  to.out[c] = typename Destination::value(to.finished(c, sum));
+}
 
 }  // namespace delta_attention::kernel

@@ -27,16 +27,16 @@ struct schedule {
   int group, tile_rows_, splits;
   std::int64_t tiles, keys, keys_per_split, query_offset;
 
-  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most `splits` parts
-  /// of whole `tile_keys`. Query heads of one kv head share a tile unless the mask tells them
-  /// apart.
+  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most
+  /// `wanted_splits` parts of whole `tile_keys`. Query heads of one kv head, or of
+  /// `kv_heads_together` of them, share a tile unless the mask tells them apart.
   template <class Element>
   schedule(const problem<Element>& p, const row_set& rows, bool heads_differ, int rows_per_tile,
-           int wanted_splits, int tile_keys)
+           int wanted_splits, int tile_keys, int kv_heads_together = 1)
       : set(rows),
         batches(p.batches()),
-        heads_outer(heads_differ ? p.query_heads() : p.kv_heads()),
-        heads_inner(heads_differ ? 1 : p.group()),
+        heads_outer(heads_differ ? p.query_heads() : p.kv_heads() / kv_heads_together),
+        heads_inner(heads_differ ? 1 : p.group() * kv_heads_together),
         group(p.group()),
         tile_rows_(rows_per_tile),
         keys(p.keys()),
@@ -55,10 +55,12 @@ struct schedule {
     w.rows.batch = int(i % batches);
     i /= batches;
     w.split = int(i % splits);
-    w.rows.begin = (tiles - 1 - i / splits) * tile_rows_;
-    const std::int64_t left = set.count * heads_inner - w.rows.begin;
+    const std::int64_t begin = (tiles - 1 - i / splits) * tile_rows_;
+    const std::int64_t left = set.count * heads_inner - begin;
     w.rows.count = int(left < tile_rows_ ? left : tile_rows_);
     w.rows.heads = heads_inner;
+    w.rows.first_ordinal = begin / heads_inner;
+    w.rows.shift = int(begin % heads_inner);
     w.rows.first_head = outer * heads_inner;
     w.rows.kv_head = w.rows.first_head / group;
     w.rows.set = set;

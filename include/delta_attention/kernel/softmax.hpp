@@ -7,15 +7,17 @@ namespace delta_attention::kernel {
 // Logarithms are to the base 2 inside a pass: the hardware's exponential is 2^x.
 inline constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 
-/// The online softmax of one panel: the maximum and the sum of 2^(score - maximum) of each row so
-/// far. RowValues is one number a row, however an atom holds it.
+/// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
+/// maximum that it is relative to. RowValues is one number a row, however an atom holds it;
+/// raised(old, new) is their maximum, or may stay with an old one that is not far below, which
+/// saves rescaling what was summed.
 template <class RowValues> struct online_softmax {
   RowValues maximum, sum;
 
   /// Takes in the maxima of a new tile; returns the factor for everything that was summed before.
   KOKKOS_INLINE_FUNCTION RowValues raise(const RowValues& tile_maximum) {
     const RowValues old = maximum;
-    maximum = max(old, tile_maximum);
+    maximum = raised(old, tile_maximum);
     return exp2(old - reference());
   }
   /// What is subtracted from scores; finite also for a row that has seen nothing yet.

@@ -29,6 +29,7 @@ template <bound_mask A, bound_mask B> struct bound_union {
     if (s.begin <= r.end && s.end > r.end) r.end = s.end;
     return r;
   }
+  KOKKOS_FUNCTION bool next_is_tight() const { return a.next_is_tight() && b.next_is_tight(); }
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head() || b.varies_by_head(); }
 };
 
@@ -56,6 +57,7 @@ template <bound_mask A, bound_mask B> struct bound_intersection {
       from = both.begin;
     }
   }
+  KOKKOS_FUNCTION bool next_is_tight() const { return false; }
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head() || b.varies_by_head(); }
 };
 
@@ -74,6 +76,7 @@ template <bound_mask A> struct bound_complement {
                                   : coverage::partial;
   }
   KOKKOS_FUNCTION key_range next(row_block, std::int64_t from) const { return {from, keys}; }
+  KOKKOS_FUNCTION bool next_is_tight() const { return false; }
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head(); }
 };
 
@@ -85,19 +88,53 @@ template <class M> struct decided {
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return c == coverage::partial ? m.allows(batch, head, position, key) : c == coverage::full;
   }
+  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
+                                  std::int64_t first) const {
+    const allowed_row<M> whole{m, batch, head, position, first};
+    struct one_row {
+      allowed_row<M> r;
+      coverage c;
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const {
+        return c == coverage::partial ? r.sees(j) : c == coverage::full;
+      }
+    };
+    return one_row{whole, c};
+  }
 };
 template <class A, class B> struct either {
   A a;
   B b;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return a.allows(batch, head, position, key) | b.allows(batch, head, position, key);
+    return int(a.allows(batch, head, position, key)) | int(b.allows(batch, head, position, key));
+  }
+  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
+                                  std::int64_t first) const {
+    const auto first_row = a.row(batch, head, position, first);
+    const auto second_row = b.row(batch, head, position, first);
+    struct one_row {
+      decltype(first_row) x;
+      decltype(second_row) y;
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return int(x.sees(j)) | int(y.sees(j)); }
+    };
+    return one_row{first_row, second_row};
   }
 };
 template <class A, class B> struct both {
   A a;
   B b;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return a.allows(batch, head, position, key) & b.allows(batch, head, position, key);
+    return int(a.allows(batch, head, position, key)) & int(b.allows(batch, head, position, key));
+  }
+  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
+                                  std::int64_t first) const {
+    const auto first_row = a.row(batch, head, position, first);
+    const auto second_row = b.row(batch, head, position, first);
+    struct one_row {
+      decltype(first_row) x;
+      decltype(second_row) y;
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return int(x.sees(j)) & int(y.sees(j)); }
+    };
+    return one_row{first_row, second_row};
   }
 };
 template <class A> struct negated {
@@ -105,9 +142,31 @@ template <class A> struct negated {
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return !a.allows(batch, head, position, key);
   }
+  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
+                                  std::int64_t first) const {
+    const auto shown = a.row(batch, head, position, first);
+    struct one_row {
+      decltype(shown) x;
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return !x.sees(j); }
+    };
+    return one_row{shown};
+  }
+};
+/// A mask that is quickly asked is asked for every element.
+template <class M> struct undecided {
+  const M& m;
+  KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
+    return m.allows(batch, head, position, key);
+  }
+  KOKKOS_INLINE_FUNCTION auto row(int, int, std::int64_t position, std::int64_t first) const {
+    return m.row(position, first);
+  }
 };
 template <class M> KOKKOS_FUNCTION auto within(const M& m, row_block rows, key_range keys) {
-  return decided<M>{m, m.classify(rows, keys)};
+  if constexpr (requires { m.row(rows.first, keys.begin); })
+    return undecided<M>{m};
+  else
+    return decided<M>{m, m.classify(rows, keys)};
 }
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_union<A, B>& m, row_block rows, key_range keys);
@@ -160,9 +219,15 @@ template <mask_like A, mask_like B> struct intersection_of : mask_base {
 
 }  // namespace mask
 
+/// The mask of the keys that a or b shows; a key that both show counts once.
+/// @param a,b any masks
+/// @returns a mask that holds copies of both
 template <mask_like A, mask_like B> auto operator|(const A& a, const B& b) {
   return mask::union_of<A, B>(a, b);
 }
+/// The mask of the keys that both a and b show.
+/// @param a,b any masks
+/// @returns a mask that holds copies of both
 template <mask_like A, mask_like B> auto operator&(const A& a, const B& b) {
   return mask::intersection_of<A, B>(a, b);
 }

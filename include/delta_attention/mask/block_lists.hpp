@@ -15,10 +15,20 @@ namespace delta_attention {
 /// handle: copies share the lists.
 template <class MemorySpace> class block_lists {
  public:
+  /// Where the lists are.
   using memory_space = MemorySpace;
+  /// Where each list begins, and one more: the end of the last.
   using offsets_type = Kokkos::View<std::int64_t*, MemorySpace>;
+  /// The key blocks of all lists, one list after the other.
   using indices_type = Kokkos::View<std::int32_t*, MemorySpace>;
 
+  /// Takes CSR arrays as they are, without a copy; see block_lists_from_csr for one.
+  /// @param offsets batches * heads * query blocks + 1 of them
+  /// @param indices ascending within each list
+  /// @param batches,heads those of the calls, or 1: shared by all
+  /// @param query_block,key_block rows of a query block and keys of a key block, positive multiples
+  /// of 16
+  /// @throws contract_error where a number breaks this; the arrays' values are not read
   block_lists(offsets_type offsets, indices_type indices, std::int64_t batches, std::int64_t heads,
               std::int64_t query_block, std::int64_t key_block)
       : offsets_(offsets),
@@ -42,16 +52,25 @@ template <class MemorySpace> class block_lists {
     query_blocks_ = lists / (batches * heads);
   }
 
+  /// Batches that have lists of their own; 1: shared by all.
   std::int64_t batches() const { return batches_; }
+  /// Query heads that have lists of their own; 1: shared by all.
   std::int64_t heads() const { return heads_; }
+  /// Lists of one batch and head.
   std::int64_t query_blocks() const { return query_blocks_; }
-  /// Rows of a query block, keys of a key block.
+  /// Rows of a query block.
   std::int64_t query_block() const { return query_block_; }
+  /// Keys of a key block.
   std::int64_t key_block() const { return key_block_; }
+  /// The CSR offsets.
   const offsets_type& offsets() const { return offsets_; }
+  /// The CSR indices.
   const indices_type& indices() const { return indices_; }
   /// The number of key blocks the lists were made from, or 0 where nobody said.
   std::int64_t key_blocks() const { return key_blocks_; }
+  /// Says it: calls then check that their keys make as many.
+  /// @param n the number of key blocks
+  /// @returns the lists themselves
   block_lists& key_blocks(std::int64_t n) {
     key_blocks_ = n;
     return *this;
@@ -63,8 +82,17 @@ template <class MemorySpace> class block_lists {
   std::int64_t batches_, heads_, query_blocks_ = 0, key_blocks_ = 0, query_block_, key_block_;
 };
 
-/// Lists from CSR arrays (rank-1 Views of any integral type that `exec` can read): `offsets` of
-/// batch * heads * query blocks + 1, `indices` ascending within each list. The arrays are copied.
+/// Lists from CSR arrays, which are copied on `exec`, without a fence.
+///
+/// @param exec the execution space instance that copies
+/// @param offsets batch * heads * query blocks + 1 of them, a rank-1 View of an integral type that
+/// `exec` can read: where each list begins, and the end of the last
+/// @param indices the visible key blocks, ascending within each list, a View likewise
+/// @param batch,heads those of the calls, or 1: lists shared by all
+/// @param query_block,key_block rows of a query block and keys of a key block, positive multiples
+/// of 16
+/// @returns the lists, in the memory space of `exec`
+/// @throws contract_error where a number breaks this; the arrays' values are not checked
 template <class Exec, class Offsets, class Indices>
 block_lists<typename Exec::memory_space> block_lists_from_csr(
     const Exec& exec, const Offsets& offsets, const Indices& indices, std::int64_t batch,
@@ -94,8 +122,16 @@ block_lists<typename Exec::memory_space> block_lists_from_csr(
   return result;
 }
 
-/// Lists from `visible`, a View of bool (batch or 1, head or 1, query block, key block) that `exec`
-/// can read. Waits for the number of visible blocks, since that is the size of the lists.
+/// Lists from a mask of blocks. Waits for the number of visible blocks, since that is the size of
+/// the lists.
+///
+/// @param exec the execution space instance that counts and lists
+/// @param visible a View of bool (batch or 1, head or 1, query block, key block) that `exec` can
+/// read; an extent of 1 for batches or heads: lists shared by all
+/// @param query_block,key_block rows of a query block and keys of a key block, positive multiples
+/// of 16
+/// @returns the lists, in the memory space of `exec`, which know their number of key blocks
+/// @throws contract_error where a number breaks this
 template <class Exec, class Visible>
 block_lists<typename Exec::memory_space> block_lists_from_mask(const Exec& exec,
                                                                const Visible& visible,

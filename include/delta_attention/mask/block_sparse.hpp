@@ -7,12 +7,16 @@
 namespace delta_attention {
 
 /// A row sees the keys of the blocks that its query block's list names. Query blocks count the rows
-/// of the call, key blocks count keys.
+/// of the call (position - query_offset), key blocks count keys. A call throws contract_error where
+/// the lists are for other batches, heads or tokens than its own.
 template <class MemorySpace> struct block_sparse : mask_base {
+  /// Which key blocks each query block sees.
   block_lists<MemorySpace> lists;
 
+  /// @param l the lists, which the mask shares
   explicit block_sparse(const block_lists<MemorySpace>& l) : lists(l) {}
 
+  /// @cond internal
   struct bound {
     const std::int64_t* offsets;
     const std::int32_t* indices;
@@ -62,6 +66,7 @@ template <class MemorySpace> struct block_sparse : mask_base {
       }
       return result;
     }
+    KOKKOS_FUNCTION bool next_is_tight() const { return true; }
     KOKKOS_FUNCTION bool varies_by_head() const { return !one_head; }
 
    private:
@@ -120,6 +125,7 @@ template <class MemorySpace> struct block_sparse : mask_base {
             lists.heads() == 1,
             static_cast<std::int32_t>(lists.heads())};
   }
+  /// @endcond
 };
 
 }  // namespace delta_attention

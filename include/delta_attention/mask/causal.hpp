@@ -6,6 +6,7 @@ namespace delta_attention {
 
 /// A row at position p sees the keys j <= p.
 struct causal : mask_base {
+  /// @cond internal
   struct bound {
     std::int64_t keys;
 
@@ -20,10 +21,20 @@ struct causal : mask_base {
       const std::int64_t end = rows.last + 1 < keys ? rows.last + 1 : keys;
       return from < end ? mask::key_range{from, end} : mask::key_range{keys, keys};
     }
+    KOKKOS_FUNCTION bool next_is_tight() const { return true; }
     KOKKOS_FUNCTION bool varies_by_head() const { return false; }
+
+    struct one_row {
+      int last;
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return j <= last; }
+    };
+    KOKKOS_INLINE_FUNCTION one_row row(std::int64_t position, std::int64_t first) const {
+      return {mask::offset_from(first, position)};
+    }
   };
 
   bound bind(const mask::geometry& sizes) const { return {sizes.keys}; }
+  /// @endcond
 };
 
 }  // namespace delta_attention

@@ -6,6 +6,7 @@ namespace delta_attention {
 
 /// Every row sees every key.
 struct full : mask_base {
+  /// @cond internal
   struct bound {
     std::int64_t keys;
 
@@ -16,10 +17,12 @@ struct full : mask_base {
     KOKKOS_FUNCTION mask::key_range next(mask::row_block, std::int64_t from) const {
       return {from, keys};
     }
+    KOKKOS_FUNCTION bool next_is_tight() const { return true; }
     KOKKOS_FUNCTION bool varies_by_head() const { return false; }
   };
 
   bound bind(const mask::geometry& sizes) const { return {sizes.keys}; }
+  /// @endcond
 };
 
 }  // namespace delta_attention

@@ -7,9 +7,13 @@
 
 namespace delta_attention {
 
-/// Base of every mask. Deriving from it gives a struct the operators | and &.
+/// Base of every mask. Deriving from it gives a struct the operators | and &. A mask of your own
+/// has one function, which is called on the device for position and key of any row and key:
+/// `KOKKOS_FUNCTION bool allows(int batch, int query_head, std::int64_t position, std::int64_t key)
+/// const`.
 struct mask_base {};
 
+/// A type that is a mask: derived from mask_base.
 template <class T>
 concept mask_like = std::derived_from<T, mask_base>;
 
@@ -38,15 +42,39 @@ enum class coverage { empty, partial, full };
 /// - `classify`: does every row of the block see every key of the range (full), none any (empty)?
 ///   `partial` is always a legal answer.
 /// - `next`: the first interval at or after `from` that contains every key from there on that some
-/// row of the block
-///   sees, up to the interval's end; its begin is the number of keys where nothing is left.
+///   row of the block sees, up to the interval's end; its begin is the number of keys where nothing
+///   is left.
+/// - `next_is_tight`: does some row of the block see each key of such an interval? `false` is
+/// always
+///   a legal answer.
 /// - `varies_by_head`: may two query heads see different keys?
 template <class M>
 concept bound_mask = requires(const M& m, int i, std::int64_t x, row_block rows, key_range keys) {
   { m.allows(i, i, x, x) } -> std::convertible_to<bool>;
   { m.classify(rows, keys) } -> std::same_as<coverage>;
   { m.next(rows, x) } -> std::same_as<key_range>;
+  { m.next_is_tight() } -> std::same_as<bool>;
   { m.varies_by_head() } -> std::same_as<bool>;
+};
+
+/// Key `key` counted from `first`, where that is a tile's first key and only its sign matters far
+/// off.
+KOKKOS_INLINE_FUNCTION int offset_from(std::int64_t first, std::int64_t key) {
+  constexpr std::int64_t far = 1 << 30;
+  const std::int64_t offset = key - first;
+  return int(offset < -far ? -far : offset > far ? far : offset);
+}
+
+/// One row under a mask: sees(j) is `allows` of key first + j. A bound mask that is quickly asked
+/// brings its own, for a tile's elements, with sums done once and in 32 bits: `row(position,
+/// first)`.
+template <class M> struct allowed_row {
+  const M& m;
+  int batch, head;
+  std::int64_t position, first;
+  KOKKOS_INLINE_FUNCTION bool sees(int j) const {
+    return m.allows(batch, head, position, first + j);
+  }
 };
 
 /// A user's mask, with what it does not say itself derived from `allows`.
@@ -58,6 +86,8 @@ template <class User> struct derived {
     return user.allows(batch, head, position, key);
   }
   KOKKOS_FUNCTION coverage classify(row_block rows, key_range keys) const {
+    constexpr std::int64_t most = 4096;  // one by one takes too long for more elements
+    if ((rows.last - rows.first + 1) * keys.size() > most) return coverage::partial;
     const bool expected = allows(rows.batch, rows.head, rows.first, keys.begin);
     for (std::int64_t p = rows.first; p <= rows.last; ++p)
       for (std::int64_t j = keys.begin; j < keys.end; ++j)
@@ -70,6 +100,7 @@ template <class User> struct derived {
         if (allows(rows.batch, rows.head, p, j)) return {j, sizes.keys};
     return {sizes.keys, sizes.keys};
   }
+  KOKKOS_FUNCTION bool next_is_tight() const { return false; }
   KOKKOS_FUNCTION bool varies_by_head() const { return true; }
 };
 

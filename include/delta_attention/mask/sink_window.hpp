@@ -10,10 +10,15 @@ namespace delta_attention {
 /// paper), else the last position of p's aligned group of `align` positions (the released HiP
 /// kernels). The window counts the row itself.
 struct sink_window : mask_base {
+  /// The first `sinks` keys are seen by every row from their position on; 0 or more.
   std::int64_t sinks = 0;
+  /// The length of the window in keys, the row's own position included; 0 or more.
   std::int64_t window = 0;
+  /// The number of positions in a group that shares the oldest key of its window; 1 or more. With
+  /// window < align the first rows of a group do not see themselves.
   std::int64_t align = 1;
 
+  /// @cond internal
   struct bound {
     std::int64_t sinks, window, align, keys;
 
@@ -36,7 +41,19 @@ struct sink_window : mask_base {
       const std::int64_t begin = from > window_begin ? from : window_begin;
       return begin < end ? mask::key_range{begin, end} : mask::key_range{keys, keys};
     }
+    KOKKOS_FUNCTION bool next_is_tight() const { return window >= align; }
     KOKKOS_FUNCTION bool varies_by_head() const { return false; }
+
+    struct one_row {
+      int last, sinks, hidden;  // keys from `sinks` to `hidden` are hidden
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const {
+        return (j <= last) & ((j < sinks) | (j > hidden));
+      }
+    };
+    KOKKOS_INLINE_FUNCTION one_row row(std::int64_t position, std::int64_t first) const {
+      return {mask::offset_from(first, position), mask::offset_from(first, sinks),
+              mask::offset_from(first, edge(position) - window)};
+    }
 
    private:
     // The position from which the window of row p is counted back.
@@ -72,6 +89,7 @@ struct sink_window : mask_base {
     return {sinks < most ? sinks : most, window < most ? window : most, align < most ? align : most,
             sizes.keys};
   }
+  /// @endcond
 };
 
 }  // namespace delta_attention

@@ -13,6 +13,8 @@ class contract_error : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+/// @cond internal
+
 /// Throws contract_error with the parts written one after the other, unless `holds`.
 template <class... Parts> void require(bool holds, const Parts&... parts) {
   if (holds) return;
@@ -21,5 +23,7 @@ template <class... Parts> void require(bool holds, const Parts&... parts) {
   (message << ... << parts);
   throw contract_error(message.str());
 }
+
+/// @endcond
 
 }  // namespace delta_attention

@@ -10,23 +10,32 @@ namespace delta_attention {
 /// IEEE binary16, 16 bits of storage; the bits are those of CUDA's __half, HIP's __half and Kokkos'
 /// half_t.
 struct float16 {
+  /// Sign, 5 bits of exponent, 10 of fraction.
   std::uint16_t bits;
 
+  /// Not initialised, as a float.
   float16() = default;
+  /// Rounds to nearest, ties to even.
   KOKKOS_INLINE_FUNCTION explicit float16(float x);
+  /// Exact.
   KOKKOS_INLINE_FUNCTION operator float() const;
 };
 
 /// bfloat16, 16 bits of storage; the bits are those of CUDA's __nv_bfloat16, HIP's hip_bfloat16 and
 /// Kokkos' bhalf_t.
 struct bfloat16 {
+  /// Sign, 8 bits of exponent, 7 of fraction: the upper half of a float.
   std::uint16_t bits;
 
+  /// Not initialised, as a float.
   bfloat16() = default;
+  /// Rounds to nearest, ties to even.
   KOKKOS_INLINE_FUNCTION explicit bfloat16(float x);
+  /// Exact.
   KOKKOS_INLINE_FUNCTION operator float() const;
 };
 
+/// Is T a type that tensors may have?
 template <class T>
 inline constexpr bool is_element = std::is_same_v<T, float> || std::is_same_v<T, double> ||
                                    std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
@@ -35,6 +44,7 @@ inline constexpr bool is_element = std::is_same_v<T, float> || std::is_same_v<T,
 template <class Element>
 using accumulator_of = std::conditional_t<std::is_same_v<Element, double>, double, float>;
 
+/// The type's name: "float", "double", "float16" or "bfloat16".
 template <class Element> constexpr const char* element_name() {
   if constexpr (std::is_same_v<Element, float>) return "float";
   if constexpr (std::is_same_v<Element, double>) return "double";

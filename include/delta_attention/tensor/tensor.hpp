@@ -9,6 +9,8 @@
 
 namespace delta_attention {
 
+/// @cond internal
+
 /// A View of rank 4, (batch, token, head, channel) with contiguous channels, or of rank 3, (batch,
 /// token, head), without its layout: what kernels are instantiated for. Strides are in elements.
 template <class T> struct tensor {
@@ -25,6 +27,16 @@ template <class T> struct tensor {
 template <class T> tensor<const std::remove_const_t<T>> constant(const tensor<T>& t) {
   return {t.data,     t.batches,      t.tokens,       t.heads,
           t.channels, t.batch_stride, t.token_stride, t.head_stride};
+}
+
+/// Does every row begin at a multiple of 16 bytes, so that copies may go 16 bytes at a time?
+/// (A stride counts only where there is a second element.)
+template <class T> KOKKOS_FUNCTION bool rows_are_aligned(const tensor<T>& t) {
+  const auto fits = [](std::int64_t extent, std::int64_t stride) {
+    return extent <= 1 || stride * std::int64_t(sizeof(T)) % 16 == 0;
+  };
+  return reinterpret_cast<std::uintptr_t>(t.data) % 16 == 0 && fits(t.batches, t.batch_stride) &&
+         fits(t.tokens, t.token_stride) && fits(t.heads, t.head_stride);
 }
 
 /// Do the two describe the same elements in the same order?
@@ -49,8 +61,13 @@ template <class View> auto erase(const View& v) {
   return t;
 }
 
+/// @endcond
+
 /// The view (batch, head, token, channel) relabelled as (batch, token, head, channel), without a
 /// copy.
+///
+/// @param v a View of rank 4 of any layout, which must live as long as the result is used
+/// @returns an unmanaged View with LayoutStride of the same memory
 template <class T, class... Properties> auto bhnd(const Kokkos::View<T, Properties...>& v) {
   using view = Kokkos::View<T, Properties...>;
   static_assert(view::rank() == 4, "bhnd takes a view of rank 4: (batch, head, token, channel)");

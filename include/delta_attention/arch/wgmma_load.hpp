@@ -1,0 +1,114 @@
+#pragma once
+
+#include <delta_attention/arch/wgmma_tile.hpp>
+
+#if defined(DELTA_ATTENTION_HAS_WGMMA)
+
+namespace delta_attention::arch {
+
+/// The side of the warps that have keys or values copied.
+template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
+  using tile = wgmma_tile<Element, D>;
+  using tile::at, tile::lane_;
+
+ public:
+  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
+      : tile(lane), maps_(maps) {}
+
+  /// Tells the others of the next item, once all have taken the last one.
+  template <class Work, class Describe>
+  __device__ const Work& describe_item(const Describe& describe) {
+    lane_.await(at(tile::item_taken, 0), tile::item_parity_);
+    tile::item_parity_ ^= 1;
+    Work& work = tile::template work<Work>();
+    if (lane_.lane() == 0) {
+      describe(work);
+      lane_.arrive(at(tile::item_told, 0));
+    }
+    lane_.warp_barrier();
+    return work;
+  }
+  /// The next item, by the warp that did not describe it.
+  template <class Work> __device__ const Work& take_item() {
+    tile::item_parity_ ^= 1;
+    lane_.await(at(tile::item_told, 0), tile::item_parity_);
+    if (lane_.lane() == 0) lane_.arrive(at(tile::item_taken, 0));
+    return tile::template work<Work>();
+  }
+  /// Which values of a tile count.
+  template <class Wanted>
+  __device__ typename tile::key_bits wanted_keys(int count, const Wanted& wanted) const {
+    return tile::key_bits::where(lane_, count, wanted);
+  }
+  /// Keys of a tile; `info` is what the others shall know of it.
+  template <class Info> __device__ void copy_keys(const kernel::tile_rows& rows, const Info& info) {
+    copy(tile::keys_turn_, tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos,
+         maps_.keys, rows, info.keys, info);
+  }
+  template <class Info>
+  __device__ void copy_values(const kernel::tile_rows& rows, mask::key_range keys,
+                              const Info& info) {
+    copy(tile::values_turn_, tile::values_full, tile::values_empty, tile::values, tile::value_infos,
+         maps_.values, rows, keys, info);
+  }
+
+ private:
+  template <class Info>
+  __device__ void copy(typename tile::turn& turn, typename tile::barrier full,
+                       typename tile::barrier empty, int matrices, int infos,
+                       const CUtensorMap& map, const kernel::tile_rows& rows, mask::key_range keys,
+                       const Info& info) {
+    static_assert(sizeof(Info) <= tile::info_bytes);
+    lane_.await(at(empty, turn.stage), turn.parity ^ 1);
+    if (lane_.lane() == 0) {
+      lane_.shared_store(at(infos + turn.stage * tile::info_bytes), info);
+      lane_.arrive_expecting(at(full, turn.stage), tile::matrix_bytes);
+      DELTA_ATTENTION_UNROLL
+      for (int h = 0; h < tile::halves; ++h)
+        lane_.copy_box(at(matrices + turn.stage * tile::matrix_bytes + h * tile::half_bytes), map,
+                       at(full, turn.stage), 64 * h, int(keys.begin), rows.kv_head, rows.batch);
+    }
+    turn.next();
+  }
+
+  const tensor_maps& maps_;
+};
+
+/// The side of the warps that copy queries, whose rows may be anywhere.
+template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D> {
+  using tile = wgmma_tile<Element, D>;
+  using tile::at, tile::lane_;
+
+ public:
+  __device__ wgmma_query_loader(const hopper_lane& lane, const kernel::problem<Element>& p)
+      : tile(lane), p_(p) {}
+
+  template <class Work> __device__ const Work& await_item() {
+    tile::item_parity_ ^= 1;
+    lane_.await(at(tile::item_told, 0), tile::item_parity_);
+    return tile::template work<Work>();
+  }
+  __device__ void copy(const kernel::tile_rows& rows) const {
+    constexpr int pieces = D / 8;
+    DELTA_ATTENTION_NO_UNROLL
+    for (int i = lane_.thread() - 2 * hopper_lane::lanes; i < tile::tile_rows * pieces;
+         i += tile::query_threads) {
+      const int r = i / pieces, c = i % pieces;
+      const bool exists = r < rows.count && 8 * c < p_.head_size();
+      lane_.copy_async(tile::place(tile::queries, r, c),
+                       exists ? p_.q.row(rows.batch, rows.token(r), rows.head(r)) + 8 * c : nullptr,
+                       exists);
+    }
+  }
+  __device__ void announce() const {
+    lane_.commit_copies();
+    lane_.template wait_copies<0>();
+    lane_.arrive(at(tile::queries_full, 0));
+  }
+
+ private:
+  const kernel::problem<Element>& p_;
+};
+
+}  // namespace delta_attention::arch
+#endif

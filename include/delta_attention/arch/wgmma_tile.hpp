@@ -1,0 +1,132 @@
+#pragma once
+
+#include <delta_attention/arch/lane_values.hpp>
+#include <delta_attention/arch/tensor_maps.hpp>
+
+#if defined(DELTA_ATTENTION_HAS_WGMMA)
+
+#include <algorithm>
+#include <string>
+
+namespace delta_attention::arch {
+
+template <class Element, int D> class wgmma_loader;
+template <class Element, int D> class wgmma_query_loader;
+template <class Element, int D> class wgmma_consumer;
+
+/// A tile on Hopper (sm_90a): one warpgroup has keys and values copied to shared memory, two stages
+/// ahead, and two carry 64 rows each through wgmma, in turn: while one multiplies, the other takes
+/// exponentials. Lanes hold rows, keys and channels as mma.sync's do (arch/mma_sync.hpp).
+/// kernel/pipelined_loop.hpp has the order of the verbs.
+template <class Element, int D> class wgmma_tile {
+ public:
+  using loader = wgmma_loader<Element, D>;
+  using query_loader = wgmma_query_loader<Element, D>;
+  using consumer = wgmma_consumer<Element, D>;
+  using accumulator = float;
+  using lane_type = hopper_lane;
+  using row_values = lane_values<2, hopper_lane>;
+  static constexpr int groups = 2, panel_rows = 64, tile_rows = groups * panel_rows,
+                       tile_keys = 128, stages = 2;
+  using key_bits = arch::key_bits<tile_keys>;
+  static constexpr int group_threads = hopper_lane::group_threads,
+                       team_size = (groups + 1) * group_threads,
+                       query_threads = group_threads - 2 * hopper_lane::lanes;
+  static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
+  static constexpr int work_bytes = 256, info_bytes = 64;
+  using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
+  static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
+  using launch_data = tensor_maps;
+  static tensor_maps prepare(const kernel::problem<Element>& p) {
+    tensor_maps maps;
+    make_maps(maps, p);
+    return maps;
+  }
+  /// Teams stay for all their items: one on each multiprocessor.
+  template <class Exec> static int league_size(const Exec& exec, std::int64_t items) {
+    return int(std::min<std::int64_t>(items, multiprocessors(exec)));
+  }
+  // Per thread; setmaxnreg moves them from the copying group to the others.
+  static constexpr int copying_registers = 40, computing_registers = 232;
+
+ protected:
+  // Shared memory. Matrices are halves of 64 channels, each rows of 128 bytes.
+  static constexpr int half_bytes = 128 * tile_keys, halves = D / 64,
+                       matrix_bytes = halves * half_bytes;
+  static_assert(tile_rows == tile_keys && D % 64 == 0 && D <= 128);
+  static constexpr int queries = 0, keys = matrix_bytes, values = keys + stages * matrix_bytes,
+                       key_infos = values + stages * matrix_bytes,
+                       value_infos = key_infos + stages * info_bytes,
+                       works = value_infos + stages * info_bytes, barriers = works + 2 * work_bytes;
+  enum barrier {
+    item_told,
+    item_taken,
+    queries_full,
+    keys_full,
+    keys_empty = keys_full + stages,
+    values_full = keys_empty + stages,
+    values_empty = values_full + stages,
+    barrier_count = values_empty + stages
+  };
+
+ public:
+  static constexpr int shared_bytes = barriers + 8 * barrier_count;
+  static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
+
+ protected:
+  __device__ explicit wgmma_tile(const hopper_lane& lane) : lane_(lane) {}
+
+  __device__ int at(int place) const { return lane_.origin() + place; }
+  __device__ int at(barrier first, int stage) const { return at(barriers + 8 * (first + stage)); }
+  /// Piece c (16 bytes) of row r of a matrix.
+  __device__ int place(int matrix, int r, int c) const {
+    return at(matrix) + (c >> 3) * half_bytes + r * 128 + (((c ^ r) & 7) << 4);
+  }
+
+  // Which of the stages comes next, and the parity of its barriers.
+  struct turn {
+    int stage = 0, parity = 0;
+    __device__ void next() {
+      if (++stage == stages) {
+        stage = 0;
+        parity ^= 1;
+      }
+    }
+  };
+
+  template <class T> __device__ T& kept(int place) const {
+    return *static_cast<T*>(__cvta_shared_to_generic(at(place)));
+  }
+  /// An item's description: there is room for two, and the parity of its barriers.
+  template <class Work> __device__ Work& work() const {
+    static_assert(sizeof(Work) <= work_bytes);
+    return kept<Work>(works + item_parity_ * work_bytes);
+  }
+
+  hopper_lane lane_;
+  turn keys_turn_, values_turn_;
+  int item_parity_ = 1;  // of the last item
+
+ public:
+  /// Once a team, before anybody waits.
+  static __device__ void make_barriers(const hopper_lane& lane) {
+    const wgmma_tile tile(lane);
+    if (lane.thread() == 0) {
+      const auto make = [&](barrier first, int count, int arrivals) {
+        for (int s = 0; s < count; ++s) lane.make_barrier(tile.at(first, s), arrivals);
+      };
+      make(item_told, 1, 1);
+      make(item_taken, 1, groups * 4 + 1);
+      make(queries_full, 1, query_threads);
+      make(keys_full, stages, 1);
+      make(keys_empty, stages, groups);
+      make(values_full, stages, 1);
+      make(values_empty, stages, groups);
+      lane.publish();
+    }
+    lane.barrier();
+  }
+};
+
+}  // namespace delta_attention::arch
+#endif

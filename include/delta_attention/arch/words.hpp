@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+namespace delta_attention::arch {
+
+// What a lane holds of a fragment, packed: registers of 32 bits, two 16-bit elements each, the
+// first in the lower half.
+struct words4 {
+  std::uint32_t v[4];
+};
+
+}  // namespace delta_attention::arch

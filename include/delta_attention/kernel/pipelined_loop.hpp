@@ -1,0 +1,188 @@
+#pragma once
+
+#include <delta_attention/kernel/main_loop.hpp>
+
+namespace delta_attention::kernel {
+
+// The second main loop, for families whose matrix products run on their own while a team's warps do
+// other things (Hopper): some warps walk over items and tiles and have them copied, the others
+// compute. Masks, softmax, schedule and epilogues are those of kernel/main_loop.hpp.
+
+/// What the copying warps tell the others of an item,
+template <int Panels> struct pipelined_item {
+  work_item item;
+  mask::row_block all, panel[Panels];
+  bool ends, has_keys;  // there is none; no tile of keys follows
+};
+/// of a tile's keys,
+template <int Panels> struct pipelined_keys {
+  mask::key_range keys;
+  mask::coverage coverage[Panels];
+  bool last;
+};
+/// and of its values: those that some row sees, where that is not all of a whole tile.
+template <class KeyBits> struct pipelined_values {
+  KeyBits wanted;
+  bool whole;
+};
+
+/// The warp that walks over a team's items, tells the others of them and has keys copied.
+template <class Tile, class Loader, class Mask>
+KOKKOS_INLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
+                                      int team, int teams) {
+  constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
+  for (std::int64_t round = 0; round * teams < plan.items(); ++round) {
+    // Back and forth over the teams, so that long and short items come to every team alike.
+    const std::int64_t i = round * teams + (round % 2 == 0 ? team : teams - 1 - team);
+    if (i >= plan.items()) continue;
+    const auto& work = atom.template describe_item<pipelined_item<panels>>([&](auto& w) {
+      w.item = plan.item(i);
+      const tile_rows& rows = w.item.rows;
+      w.all = rows.block(0, rows.count);
+      for (int x = 0; x < panels; ++x) {  // one without rows computes, and stores nothing
+        const int first = x * panel_rows < rows.count ? x * panel_rows : 0;
+        w.panel[x] = rows.block(first, first + panel_rows);
+      }
+      w.ends = false;
+      w.has_keys =
+          tile_walk<Tile::tile_keys, Mask>(mask, w.all, w.item.keys).next().keys.size() > 0;
+    });
+    const tile_rows& rows = work.item.rows;
+    tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
+    for (key_tile tile = tiles.next(); tile.keys.size() > 0;) {
+      const key_tile following = tiles.next();
+      pipelined_keys<panels> info{tile.keys, {}, following.keys.size() == 0};
+      for (int x = 0; x < panels; ++x)
+        info.coverage[x] = tile.seen                     ? mask::coverage::full
+                           : x * panel_rows < rows.count ? mask.classify(work.panel[x], tile.keys)
+                                                         : mask::coverage::empty;
+      atom.copy_keys(rows, info);
+      tile = following;
+    }
+  }
+  atom.template describe_item<pipelined_item<panels>>([](auto& w) { w.ends = true; });
+}
+
+/// The warp that has values copied.
+template <class Tile, class Loader, class Mask>
+KOKKOS_INLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
+  while (true) {
+    const auto& work = atom.template take_item<pipelined_item<Tile::groups>>();
+    if (work.ends) break;
+    const visibility<Mask> visible{mask, work.item.rows, work.all};
+    tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
+    for (key_tile tile = tiles.next(); tile.keys.size() > 0; tile = tiles.next()) {
+      const int count = int(tile.keys.size());
+      pipelined_values<typename Tile::key_bits> info{{}, tile.seen && count == Tile::tile_keys};
+      if (!info.whole)
+        info.wanted = atom.wanted_keys(count, [&](int key) {
+          return tile.seen || visible.some_row_sees(tile.keys.begin + key);
+        });
+      atom.copy_values(work.item.rows, tile.keys, info);
+    }
+  }
+}
+
+/// The warps that copy queries.
+template <class Tile, class Loader> KOKKOS_INLINE_FUNCTION void load_queries(Loader& atom) {
+  while (true) {
+    const auto& work = atom.template await_item<pipelined_item<Tile::groups>>();
+    if (!work.ends) atom.copy(work.item.rows);
+    atom.announce();
+    if (work.ends) break;
+  }
+}
+
+/// A computing group: the products of a tile's scores and of the last tile's weighted sum run
+/// together, behind the softmax of the other group.
+template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
+KOKKOS_INLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p, const Mask& mask,
+                                    const Epilogue& epilogue) {
+  using item_type = pipelined_item<Tile::groups>;
+  using keys_type = pipelined_keys<Tile::groups>;
+  using values_type = pipelined_values<typename Tile::key_bits>;
+  while (true) {
+    const item_type& work = atom.template await_queries<item_type>();
+    if (work.ends) break;
+    const tile_rows& rows = work.item.rows;
+    atom.load_queries();
+
+    // What this group keeps of a tile's description once its place is free for another.
+    struct {
+      mask::key_range keys;
+      mask::coverage coverage;
+      bool last;
+    } tile;
+    const auto await_keys = [&] {
+      const auto& t = atom.template await_keys<keys_type>();
+      tile = {t.keys, t.coverage[atom.panel()], t.last};
+    };
+    // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
+    const auto await_values = [&] {
+      const auto& t = atom.template await_values<values_type>();
+      if (!t.whole) atom.clear_values(t.wanted);
+    };
+    // From a tile's products to its weights; returns the factor of everything summed before.
+    const auto weigh = [&](auto maximum) {
+      if (p.softcap > 0) maximum = atom.softcap(p.softcap);
+      if (tile.coverage != mask::coverage::full)
+        maximum = atom.hide(rows, work.panel[atom.panel()], tile.keys, mask);
+      auto& softmax = atom.statistics();
+      const auto factor = softmax.raise(maximum);
+      const auto sum = atom.exponentials(softmax.reference());
+      softmax.add(factor, sum);
+      return factor;
+    };
+    if (work.has_keys) {
+      await_keys();
+      atom.start_scores();
+      weigh(atom.template finish_scores<0>(int(tile.keys.size())));
+      atom.pack_weights();
+      while (!tile.last) {
+        await_keys();
+        await_values();
+        atom.take_turn();
+        atom.start_scores();
+        atom.start_weighted_sum();
+        atom.pass_turn();
+        const auto factor = weigh(atom.template finish_scores<1>(int(tile.keys.size())));
+        atom.finish_weighted_sum();
+        atom.pack_weights();
+        atom.rescale(factor);
+      }
+      await_values();
+      atom.start_weighted_sum();
+      atom.finish_weighted_sum();
+    }
+    atom.store(rows, work.item.split, epilogue);
+  }
+}
+
+/// All items of a team.
+template <class Atom, class Member, class Maps, class Element, class Mask, class Epilogue>
+KOKKOS_INLINE_FUNCTION void attend_pipelined(const Member& team, const Maps& maps,
+                                             const problem<Element>& p, const Mask& mask,
+                                             const schedule& plan, const Epilogue& epilogue) {
+  const typename Atom::lane_type lane(team, Atom::shared_bytes);
+  Atom::make_barriers(lane);
+  if (lane.group() > 0) {
+    lane.template take_registers<Atom::computing_registers>();
+    typename Atom::consumer atom(lane, p);
+    consume<Atom>(atom, p, mask, epilogue);
+  } else {
+    lane.template give_registers<Atom::copying_registers>();
+    if (lane.warp() == 0) {
+      typename Atom::loader atom(lane, maps);
+      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size());
+    } else if (lane.warp() == 1) {
+      typename Atom::loader atom(lane, maps);
+      load_values<Atom>(atom, mask);
+    } else {
+      typename Atom::query_loader atom(lane, p);
+      load_queries<Atom>(atom);
+    }
+  }
+  lane.leave();
+}
+
+}  // namespace delta_attention::kernel
