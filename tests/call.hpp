@@ -2,6 +2,7 @@
 #pragma once
 
 #include <catch2/catch_test_macros.hpp>
+#include <functional>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -62,27 +63,46 @@ results run_attention(problem<Exec, Element>& p, const Mask& mask) {
 }
 
 /// Both results against the oracle; says what is wrong, or nothing.
-template <class Element, class Truth, class Plain>
+template <class Element, bool RoundsWeights = false, class Truth, class Plain>
 std::string judge(const results& got, const oracle::state<Truth>& truth,
                   const oracle::state<Plain>& plain) {
   using traits = element_traits<Element>;
   using number = element_traits<statistic<Element>>;
-  const rounding stored{traits::half_ulp, traits::smallest, number::half_ulp, truth.largest_score};
+  const rounding stored{traits::half_ulp, traits::smallest, number::half_ulp, truth.largest_score,
+                        RoundsWeights ? traits::half_ulp : 0};
   const rounding exact{number::half_ulp, number::smallest, number::half_ulp, truth.largest_score};
   const std::string out = compare(got.out, truth.out, plain.out, stored);
   const std::string lse = compare(got.lse, truth.lse, plain.lse, exact);
   return (out.empty() ? "" : "out: " + out + " ") + (lse.empty() ? "" : "lse: " + lse);
 }
 
-/// One call of attention against the oracle.
+/// Compares a call with the oracle, on any thread; empty where they agree. The call is over, but
+/// its problem must live on.
+using verdict = std::function<std::string()>;
+
+/// A call of a family against `formula(q, k, v, options)` of the oracle, in its arithmetic and in
+/// that of a plain implementation, whose weights are rounded if the family's are.
+template <class Family, class Exec, class Element, class Formula>
+std::string judge(const results& got, const problem<Exec, Element>& p, const Formula& formula) {
+  using traits = element_traits<Element>;
+  using plain = typename traits::plain;
+  constexpr bool rounds = rounds_weights<Family, Exec, Element>;
+  oracle::parameters options = p.options;
+  if (rounds) options.weight = [](double w) { return traits::to(traits::from(w)); };
+  return judge<Element, rounds>(got, formula(p.q, p.k, p.v, p.options),
+                                formula(p.q.template as<plain>(), p.k.template as<plain>(),
+                                        p.v.template as<plain>(), options));
+}
+
+/// One call of attention, to be compared.
 template <class Family, class Exec, class Element, class Mask>
-std::string attention_error(problem<Exec, Element>& p, const mask_case<Mask>& m) {
-  using plain = typename element_traits<Element>::plain;
+verdict attention_verdict(problem<Exec, Element>& p, const mask_case<Mask>& m) {
   p.poison_unread(m.allows);
-  const results got = run_attention<Family>(p, m.mask);
-  return judge<Element>(got, oracle::attention(p.q, p.k, p.v, m.allows, p.options),
-                        oracle::attention(p.q.template as<plain>(), p.k.template as<plain>(),
-                                          p.v.template as<plain>(), m.allows, p.options));
+  return [&p, allows = m.allows, got = run_attention<Family>(p, m.mask)] {
+    return judge<Family>(got, p, [&](const auto& q, const auto& k, const auto& v, const auto& o) {
+      return oracle::attention(q, k, v, allows, o);
+    });
+  };
 }
 
 template <class Setup>
@@ -90,7 +110,7 @@ using problem_of = problem<typename Setup::execution_space, typename Setup::elem
 
 template <class Setup, class Mask>
 void check_attention(problem_of<Setup>& p, const mask_case<Mask>& m) {
-  const std::string error = attention_error<typename Setup::family>(p, m);
+  const std::string error = attention_verdict<typename Setup::family>(p, m)();
   INFO(setup_name<Setup>() << ": " << m.name << ", " << describe(p.sizes) << describe(p.options));
   INFO(error);
   CHECK(error.empty());

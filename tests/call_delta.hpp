@@ -40,20 +40,20 @@ results run_delta(problem<Exec, Element>& p, const Mask& mask,
 }
 
 template <class Family, class Exec, class Element, class Mask>
-std::string delta_error(problem<Exec, Element>& p, const mask_case<Mask>& m,
-                        const oracle::delta_parameters& method) {
-  using plain = typename element_traits<Element>::plain;
+verdict delta_verdict(problem<Exec, Element>& p, const mask_case<Mask>& m,
+                      const oracle::delta_parameters& method) {
   p.poison_unread(oracle::delta_reads(m.allows, p.options, method, p.sizes.queries, p.sizes.keys));
-  const results got = run_delta<Family>(p, m.mask, method);
-  return judge<Element>(got, oracle::delta(p.q, p.k, p.v, m.allows, method, p.options),
-                        oracle::delta(p.q.template as<plain>(), p.k.template as<plain>(),
-                                      p.v.template as<plain>(), m.allows, method, p.options));
+  return [&p, allows = m.allows, method, got = run_delta<Family>(p, m.mask, method)] {
+    return judge<Family>(got, p, [&](const auto& q, const auto& k, const auto& v, const auto& o) {
+      return oracle::delta(q, k, v, allows, method, o);
+    });
+  };
 }
 
 template <class Setup, class Mask>
 void check_delta(problem_of<Setup>& p, const mask_case<Mask>& m,
                  const oracle::delta_parameters& method) {
-  const std::string error = delta_error<typename Setup::family>(p, m, method);
+  const std::string error = delta_verdict<typename Setup::family>(p, m, method)();
   INFO(setup_name<Setup>() << ": " << m.name << ", " << describe(p.sizes) << describe(p.options)
                            << describe(method));
   INFO(error);

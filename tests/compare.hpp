@@ -1,5 +1,5 @@
 // Tolerance: error against the truth at most twice that of a plain same-precision implementation,
-// plus the rounding of the result's type.
+// plus the rounding of the result's type. (Where weights have 16 bits, the plain one's have, too.)
 #pragma once
 
 #include <algorithm>
@@ -11,10 +11,11 @@
 #include "oracle.hpp"
 
 struct rounding {
-  double half_ulp;  // of the stored type, relative
-  double smallest;  // of the stored type, absolute
-  double unit;      // half an ulp of the arithmetic, relative
-  double score;     // the largest sum of magnitudes that makes a score
+  double half_ulp;    // of the stored type, relative
+  double smallest;    // of the stored type, absolute
+  double unit;        // half an ulp of the arithmetic, relative
+  double score;       // the largest sum of magnitudes that makes a score
+  double weight = 0;  // half an ulp of the weights, relative, where that is more than `unit`
 };
 
 /// Empty where every element of `got` is as near `truth` as `plain` promises; else the worst one.
@@ -28,9 +29,9 @@ std::string compare(const oracle::tensor<double>& got, const oracle::tensor<Trut
     largest = std::max(largest, std::fabs(truth.values[i]));
   }
   // A plain implementation may be exact by luck on a few numbers; nobody can count on less than a
-  // few roundings of sums, and one of a score.
-  const double allowed_error =
-      static_cast<double>(2 * plain_error + (4 + r.score) * r.unit * (largest + 1));
+  // few roundings of sums, one of a score and one of a weight.
+  const double allowed_error = static_cast<double>(
+      2 * plain_error + (4 + r.score) * r.unit * (largest + 1) + r.weight * largest);
   double worst = 0;
   std::string report;
   for (std::size_t i = 0; i < truth.values.size(); ++i) {

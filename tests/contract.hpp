@@ -54,11 +54,12 @@ struct call_fixture {
   void attention(const Mask& mask = {}, std::optional<double> scale = {}, double softcap = 0,
                  std::optional<integer> offset = {}) const {
     da::attention(exec, q, k, v, out, mask,
-                  da::options{.scale = scale,
-                              .softcap = softcap,
-                              .query_offset = offset,
-                              .lse = lse,
-                              .sink_logits = sink_logits});
+                  // (Named: clang drops designated members where it deduces the arguments.)
+                  da::options<view3, view1>{.scale = scale,
+                                            .softcap = softcap,
+                                            .query_offset = offset,
+                                            .lse = lse,
+                                            .sink_logits = sink_logits});
   }
   void delta(const da::delta& method, std::optional<integer> offset = 0) const {
     da::delta_attention(exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2}, method,

@@ -55,6 +55,9 @@ struct parameters {
   double softcap = 0;                        // 0: none
   std::optional<integer> query_offset = {};  // keys - queries unless given
   std::vector<float> sink_logits = {};       // empty: none
+  // What a row's weight, relative to that of its largest score, becomes before it meets the
+  // values; as it is if null. For the plain implementation of what has 16-bit weights there.
+  double (*weight)(double) = nullptr;
 };
 
 enum class correction { none, recompute, delta };
@@ -120,15 +123,20 @@ void attention_row(const tensor<Real>& q, const tensor<Real>& k, const tensor<Re
     largest = std::max(largest, score);
   }
   Real sum = 0;
+  const Real largest_of_keys = largest;
   if (!options.sink_logits.empty()) {
     const Real logit = options.sink_logits[static_cast<std::size_t>(head)];
     largest = std::max(largest, logit);
     sum = std::exp(logit - largest);
   }
+  const Real share = std::exp(largest_of_keys - largest);
   for (std::size_t n = 0; n < visible.size(); ++n) {
-    const Real weight = std::exp(scores[n] - largest);
+    Real weight = std::exp(scores[n] - largest);
     const Real* b = v.row(batch, visible[n], kv_head);
     sum += weight;
+    if (options.weight)
+      weight = share * static_cast<Real>(options.weight(
+                           static_cast<double>(std::exp(scores[n] - largest_of_keys))));
 #pragma omp simd
     for (integer e = 0; e < value_size; ++e) out[e] += weight * b[e];
   }
@@ -260,5 +268,17 @@ template <class Real> state<Real> merge(const state<Real>& a, const state<Real>&
       }
   return result;
 }
+
+// Compiled once, in support/oracle.cpp.
+#define DELTA_ATTENTION_ORACLE(prefix, Real)                                                       \
+  prefix template state<Real> attention_of(                                                        \
+      const tensor<Real>&, const tensor<Real>&, const tensor<Real>&, const predicate&,             \
+      const parameters&, const std::function<bool(integer)>&);                                     \
+  prefix template state<Real> delta(const tensor<Real>&, const tensor<Real>&, const tensor<Real>&, \
+                                    const predicate&, const delta_parameters&, const parameters&); \
+  prefix template state<Real> merge(const state<Real>&, const state<Real>&);
+DELTA_ATTENTION_ORACLE(extern, float)
+DELTA_ATTENTION_ORACLE(extern, double)
+DELTA_ATTENTION_ORACLE(extern, long double)
 
 }  // namespace oracle

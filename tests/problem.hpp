@@ -27,6 +27,7 @@ struct shape {
 enum class layout {
   tokens_first,  // contiguous in that order
   heads_first,   // contiguous as (batch, head, token, element)
+  fused,         // every third token of a tensor: as q, k or v in one tensor of all three
   padded,        // tokens_first inside a larger tensor: odd gaps after every extent
 };
 
@@ -38,7 +39,8 @@ inline std::string describe(const shape& s) {
 }
 
 /// A rank-4 tensor in device memory, with everything that is not an element poisoned. tokens_first
-/// has no guards around it: address sanitizers see what reads beyond its ends.
+/// has no guards around it: address sanitizers see what reads beyond its ends. Rows of padded are
+/// aligned to nothing, those of the others to 16 bytes where 8 elements are.
 template <class Exec, class Element> class buffer {
   using traits = element_traits<Element>;
   using storage_view = Kokkos::View<Element*, typename Exec::memory_space>;
@@ -49,13 +51,18 @@ template <class Exec, class Element> class buffer {
   buffer() = default;
   buffer(integer batches, integer tokens, integer heads, integer size, layout where)
       : extents_{batches, tokens, heads, size},
-        guard_(where == layout::tokens_first ? 0 : 67) {  // odd: nothing is aligned by accident
+        guard_(where == layout::tokens_first ? 0
+               : where == layout::padded     ? 67
+                                             : 64) {
     switch (where) {
       case layout::tokens_first:
         strides_ = {tokens * heads * size, heads * size, size, 1};
         break;
       case layout::heads_first:
         strides_ = {heads * tokens * size, size, tokens * size, 1};
+        break;
+      case layout::fused:
+        strides_ = {3 * tokens * heads * size, 3 * heads * size, size, 1};
         break;
       case layout::padded: {
         const integer head = size + 5, token = heads * head + 3;
@@ -175,6 +182,7 @@ template <class Exec, class Element> struct problem {
   /// NaN wherever no row reads: keys and values by kv head.
   void poison_unread(const oracle::predicate& reads) {
     const integer group = sizes.query_heads / sizes.kv_heads;
+#pragma omp parallel for collapse(3) schedule(dynamic, 16)
     for (integer b = 0; b < sizes.batches; ++b)
       for (integer h = 0; h < sizes.kv_heads; ++h)
         for (integer j = 0; j < sizes.keys; ++j) {

@@ -80,12 +80,22 @@ template <class Exec>
 inline constexpr bool on_host =
     Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible;
 
-/// simd is the host's and has no double.
+template <class Exec, class Element, class Families> struct covering;
+template <class Exec, class Element, class... Family>
+struct covering<Exec, Element, da::arch::families<Family...>> {
+  using type = concatenated<
+      std::conditional_t<Family::template covers<Exec, Element>,
+                         std::tuple<setup<Exec, Element, Family>>, std::tuple<>>...>;
+};
+
+/// Every family that has kernels for the two in this build.
 template <class Exec, class Element>
-using setups_of = std::conditional_t<
-    on_host<Exec> && !std::is_same_v<Element, double>,
-    std::tuple<setup<Exec, Element, da::arch::scalar>, setup<Exec, Element, da::arch::simd>>,
-    std::tuple<setup<Exec, Element, da::arch::scalar>>>;
+using setups_of = typename covering<Exec, Element, da::arch::all_families>::type;
+
+/// The family that would be the best one without the best; the same where there is but one.
+template <class Exec, class Element>
+using second_setup = std::tuple_element_t<(std::tuple_size_v<setups_of<Exec, Element>> > 1),
+                                          setups_of<Exec, Element>>;
 
 template <class Exec>
 using setups_in = concatenated<setups_of<Exec, float>, setups_of<Exec, double>,
@@ -109,7 +119,11 @@ using thread_spaces = std::tuple<>;
 using host_spaces = concatenated<serial_spaces, openmp_spaces, thread_spaces>;
 using device_spaces = std::conditional_t<on_host<Kokkos::DefaultExecutionSpace>, std::tuple<>,
                                          std::tuple<Kokkos::DefaultExecutionSpace>>;
+#ifdef DELTA_ATTENTION_TEST_DEVICE_ONLY  // less to compile; the CPU's builds have the others
+using execution_spaces = device_spaces;
+#else
 using execution_spaces = concatenated<host_spaces, device_spaces>;
+#endif
 
 template <class Spaces> struct setups_over;
 template <class... Exec> struct setups_over<std::tuple<Exec...>> {
@@ -123,12 +137,22 @@ using every_setup = setups_over<execution_spaces>::type;
 template <class Element> using setups_with = setups_over<execution_spaces>::with<Element>;
 using best_setups = setups_over<execution_spaces>::best;
 
+/// Whether a family rounds weights to the element type before they meet the values, as every tensor
+/// core needs it.
+template <class Family>
+inline constexpr bool family_rounds_weights = requires { requires Family::rounds_weights; };
+template <class Family, class Exec, class Element>
+inline constexpr bool rounds_weights =
+    family_rounds_weights<std::conditional_t<std::is_same_v<Family, best_family>,
+                                             da::arch::preferred<Exec, Element>, Family>>;
+
 template <class Setup> std::string setup_name() {
   using family = typename Setup::family;
   std::string name = Setup::execution_space::name();
   name += ' ';
   name += element_traits<typename Setup::element>::name;
-  if constexpr (std::is_same_v<family, best_family>) return name + " best";
-  if constexpr (std::is_same_v<family, da::arch::scalar>) return name + " scalar";
-  return name + " simd";
+  if constexpr (std::is_same_v<family, best_family>)
+    return name + " best";
+  else
+    return name + ' ' + family::description();
 }

@@ -7,6 +7,9 @@
 
 namespace {
 
+// Of both there are values near float's largest.
+using hidden_setups = concatenated<setups_with<float>, setups_with<da::bfloat16>>;
+
 const shape sizes{.queries = 150, .keys = 150, .query_heads = 2, .kv_heads = 1};
 
 // The rows before `cut` with every later key and value replaced.
@@ -29,7 +32,7 @@ oracle::tensor<double> early_rows(double replacement, integer cut, bool delta) {
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("hidden: large values of later keys change nothing, to the last bit",
-                        "[hidden]", setups_with<float>) {
+                        "[hidden]", hidden_setups) {
   for (const integer cut : {37, 64, 131})
     for (const bool delta : {false, true}) {
       CAPTURE(setup_name<TestType>(), cut, delta);
@@ -40,7 +43,7 @@ TEMPLATE_LIST_TEST_CASE("hidden: large values of later keys change nothing, to t
 
 // Finite, so that a weight of 0 is enough, but then it must be 0.
 TEMPLATE_LIST_TEST_CASE("hidden: the largest values of later keys change nothing", "[hidden]",
-                        setups_with<float>) {
+                        hidden_setups) {
   for (const integer cut : {37, 64, 131})
     for (const bool delta : {false, true}) {
       CAPTURE(setup_name<TestType>(), cut, delta);

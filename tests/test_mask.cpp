@@ -46,8 +46,8 @@ template <class Mask>
 void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpness sharp) {
   const auto bound = da::mask::bind(
       c.mask, da::mask::geometry{s.batches, s.query_heads, s.queries, s.keys, offset});
-  std::size_t wrong_allows = 0, wrong_classify = 0, blunt_classify = 0, wrong_next = 0,
-              blunt_next = 0;
+  std::size_t wrong_allows = 0, wrong_row = 0, wrong_classify = 0, blunt_classify = 0,
+              wrong_next = 0, blunt_next = 0, loose_next = 0;
   std::string first_wrong;
   const auto note = [&](std::size_t& count, const auto&... words) {
     if (count++ == 0 && first_wrong.empty()) {
@@ -63,6 +63,17 @@ void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpn
         for (integer j = 0; j < s.keys; ++j)
           if (bound.allows(b, h, i + offset, j) != c.allows(b, h, i + offset, j))
             note(wrong_allows, text(c.name, b, h, i + offset, i + offset), " key ", j, " allows");
+      // One row of a tile, as the kernels ask for it.
+      for (integer i = 0; i < s.queries; ++i)
+        for (integer begin = 0; begin < s.keys; ++begin) {
+          const integer p = i + offset;
+          const auto tile = da::mask::within(bound, {b, h, offset, offset + s.queries - 1},
+                                             da::mask::key_range{begin, s.keys});
+          const auto row = tile.row(b, h, p, begin);
+          for (integer j = begin; j < s.keys; ++j)
+            if (row.sees(static_cast<int>(j - begin)) != c.allows(b, h, p, j))
+              note(wrong_row, text(c.name, b, h, p, p), " key ", j, " of a tile from ", begin);
+        }
       for (integer first = 0; first < s.queries; ++first)
         for (integer last = first; last < s.queries; ++last) {
           const da::mask::row_block rows{b, h, first + offset, last + offset};
@@ -94,15 +105,22 @@ void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpn
                      visible(first, last, begin, begin + 1) == 0)
               note(blunt_next, text(c.name, b, h, rows.first, rows.last), " next from ", from,
                    " gives ", range.begin, "..", range.end, ", whose first key no row sees");
+            if (legal && bound.next_is_tight())
+              for (integer j = range.begin; j < std::min(range.end, s.keys); ++j)
+                if (visible(first, last, j, j + 1) == 0)
+                  note(loose_next, text(c.name, b, h, rows.first, rows.last), " next from ", from,
+                       " is not tight: no row sees key ", j);
           }
         }
     }
   INFO(first_wrong);
   CHECK(wrong_allows == 0);
+  CHECK(wrong_row == 0);
   CHECK(wrong_classify == 0);
   CHECK(blunt_classify == 0);
   CHECK(wrong_next == 0);
   CHECK(blunt_next == 0);
+  CHECK(loose_next == 0);
 }
 
 // Bottom-right aligned, a later chunk, rows before the first key, rows beyond the last.

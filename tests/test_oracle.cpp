@@ -61,6 +61,19 @@ TEST_CASE("oracle: two keys by hand, with scale, softcap and sink logit", "[orac
   CHECK(std::fabs(result.lse(0, 0, 0, 0) - std::log(sum)) < 1e-14);
 }
 
+TEST_CASE("oracle: rounded weights meet the values, and only these", "[oracle]") {
+  tensor q(1, 1, 1, 1, 1.0), k(1, 2, 1, 1), v(1, 2, 1, 1);
+  k(0, 0, 0, 0) = 1, k(0, 1, 0, 0) = 0.25, v(0, 0, 0, 0) = 5, v(0, 1, 0, 0) = 7;
+  const auto to_a_half = [](double w) { return w == 1 ? w : 0.5; };
+  for (const float logit : {-1.0f, 3.0f}) {
+    const auto result = oracle::attention(
+        q, k, v, oracle::full(), {.scale = 1, .sink_logits = {logit}, .weight = to_a_half});
+    const double largest = std::exp(1.0), sum = largest + std::exp(0.25) + std::exp(double(logit));
+    CHECK(std::fabs(result.out(0, 0, 0, 0) - largest * (5 + 7 * 0.5) / sum) < 1e-14);
+    CHECK(std::fabs(result.lse(0, 0, 0, 0) - std::log(sum)) < 1e-14);
+  }
+}
+
 TEST_CASE("oracle: an empty row is 0 with lse -inf, sink logit or not", "[oracle]") {
   const fixture f;
   const auto none = [](int, int, integer, integer) { return false; };

@@ -1,0 +1,46 @@
+// The shapes that GPUs run: all of their problems' sizes, and no bank conflict.
+#include <catch2/catch_test_macros.hpp>
+
+#include "family.hpp"
+
+namespace {
+
+using setup_here = emulated_mma::setup_of<da::bfloat16, emulated_mma::production>;
+
+void check(const shape& s, const oracle::parameters& options = {},
+           layout where = layout::tokens_first) {
+  emulation::gpu& gpu = emulation::the_gpu();
+  gpu.start(1);
+  check_attention<setup_here>(s, cases::causal(), options, where);
+  INFO(describe(s));
+  CHECK(gpu.failure == "");
+}
+
+}  // namespace
+
+TEST_CASE("emulated mma_sync: shared memory without bank conflicts", "[emulation][banks]") {
+  emulation::gpu& gpu = emulation::the_gpu();
+  gpu.count_banks = true;
+  for (const integer size : {64, 128, 256})
+    for (const integer queries : {1, 150}) {
+      check({.queries = queries, .keys = 200, .size = size, .value_size = size});
+      INFO("d " << size << ", queries " << queries);
+      CHECK(gpu.loads.instructions > 0);
+      CHECK(gpu.stores.instructions > 0);
+      CHECK(gpu.loads.ratio() == 1);
+      CHECK(gpu.stores.ratio() == 1);
+    }
+  gpu.count_banks = false;
+}
+
+TEST_CASE("emulated mma_sync: few rows, keys split", "[emulation]") {
+  check({.queries = 2, .keys = 2300, .query_heads = 6, .kv_heads = 2});
+  check({.queries = 1, .keys = 1100, .size = 200, .value_size = 136}, {.softcap = 3});
+}
+
+TEST_CASE("emulated mma_sync: sizes of heads, aligned and not", "[emulation]") {
+  for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded})
+    for (const auto& [size, value_size] : {std::pair{16, 64}, {72, 16}, {128, 120}, {136, 256}})
+      check({.queries = 70, .keys = 90, .size = size, .value_size = value_size}, {.scale = -0.2},
+            where);
+}
