@@ -1,0 +1,21 @@
+#include <delta_attention/delta.hpp>
+
+#include "methods.hpp"
+
+namespace bench {
+
+namespace {
+prepared over_sink_window(const tensors& t, const da::delta& how) {
+  return to_output(t, [t, how] {
+    const da::sink_window mask{.sinks = sinks, .window = window};
+    da::delta_attention(t.exec, t.q, t.k, t.v, t.out, mask, how);
+  });
+}
+}  // namespace
+
+prepared delta(const tensors& t) { return over_sink_window(t, {.stride = stride}); }
+prepared delta_averaged(const tensors& t) {
+  return over_sink_window(t, {.stride = 256, .average = 16});
+}
+
+}  // namespace bench
