@@ -85,7 +85,7 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
       return;
     }
     family::template with_tile<Exec>(
-        c.in, [&]<class Tile>(std::type_identity<Tile>) {
+        c.in, [&]<class Tile>(std::type_identity<Tile>, const auto&...) {
           begin(Tile::description())
               << "tiles of " << Tile::tile_rows << " rows x " << Tile::tile_keys << " keys, "
               << (heads_differ ? "one query head" : "the query heads of a kv head") << " a tile";

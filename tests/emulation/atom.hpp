@@ -34,13 +34,15 @@ inline gpu& the_gpu() {
 template <class Atom, int Lanes = 32> struct emulated {
   static constexpr int tile_rows = Atom::tile_rows, tile_keys = Atom::tile_keys, team_size = 1,
                        scratch_level = 1, scratch_alignment = 1;
+  static constexpr bool several_kv_heads = Atom::several_kv_heads;
   using launch_bounds = Kokkos::LaunchBounds<>;
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return Atom::wanted_items(exec);
   }
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
-  template <class Member> emulated(const Member&, int d, int dv) : d(d), dv(dv) {}
+  template <class Member, class Problem>
+  emulated(const Member&, const Problem& p) : d(p.head_size()), dv(p.value_size()) {}
   int d, dv;
 
   /// This host thread's block.
@@ -87,7 +89,7 @@ void attend(emulated<Atom, Lanes>& atom, const delta_attention::kernel::problem<
   std::string wrong;
   try {
     run(where, 1, [&](const team& t) {
-      Atom lanes_atom(t, p.head_size(), p.value_size());
+      Atom lanes_atom(t, p);
       for (int i = 0; i < times; ++i)
         delta_attention::kernel::attend(lanes_atom, p, mask, work, epilogue);
     });

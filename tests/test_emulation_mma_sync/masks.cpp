@@ -1,4 +1,5 @@
 // Every mask of three rows and three keys, placed across the edges of panels and tiles.
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 
 #include "family.hpp"
@@ -8,8 +9,10 @@ namespace {
 constexpr int rows = 3, keys = 3, heads = 32, batches = 16;
 static_assert(heads * batches == 1 << rows * keys, "each pair of batch and head has its own mask");
 
+std::atomic<bool> asked_beyond{false};  // of a key that the call does not have
+
 /// Bit 3 i + j of the head's number: does the i-th row see the j-th key? Other rows and keys see
-/// and are seen by nobody, but for key 0 if there is a sink.
+/// and are seen by nobody, but for key 0 if there is a sink. The third key is the call's last.
 struct every_mask : da::mask_base {
   std::int64_t first_row = 0, first_key = 0;
   bool sink = false;
@@ -17,6 +20,7 @@ struct every_mask : da::mask_base {
       : first_row(row), first_key(key), sink(with_sink) {}
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     const std::int64_t i = position - first_row, j = key - first_key;
+    if (j >= keys) asked_beyond = true;
     if (sink && key == 0) return true;
     return i >= 0 && i < rows && j >= 0 && j < keys &&
            ((batch * heads + head) >> (3 * i + j) & 1) != 0;
@@ -49,6 +53,7 @@ void check(integer queries, integer first_row, integer first_key, bool sink) {
   emulation::the_gpu().start(1);
   check_attention<setup>(p, all_masks(first_row, first_key, sink));
   CHECK(emulation::the_gpu().failure == "");
+  CHECK(!asked_beyond.exchange(false));
 }
 
 }  // namespace

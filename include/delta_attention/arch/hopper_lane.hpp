@@ -116,9 +116,12 @@ class hopper_lane : public cuda_lane {
 #endif
   }
   /// Pins registers that a product still writes: no read of them moves before this.
-  template <int N> __device__ void settle(float (&x)[N]) const {
+  template <int N> __device__ void settle(float (&x)[N][4]) const {
     DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < N; ++i) asm volatile("" : "+f"(x[i])::"memory");
+    for (int i = 0; i < N; ++i) {
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 4; ++e) asm volatile("" : "+f"(x[i][e])::"memory");
+    }
   }
 };
 

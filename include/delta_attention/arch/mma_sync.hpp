@@ -2,6 +2,7 @@
 
 #include <delta_attention/arch/cuda_lane.hpp>
 #include <delta_attention/arch/lane_values.hpp>
+#include <delta_attention/arch/mma_panel.hpp>
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/words.hpp>
 #include <delta_attention/kernel/problem.hpp>
@@ -23,24 +24,23 @@ struct mma_shape {
 };
 
 /// mma.sync m16n8k16, from sm_80 on (PTX ISA 9.7.14): S = Q K^T and O += P V with float16 or
-/// bfloat16 operands and float accumulators. A lane holds two rows of each 16, lane / 4 and 8 more,
-/// and of every 8 keys or channels the two from 2 (lane % 4) on: the weights of a tile are, as they
-/// lie, the operand of the second product. Queries stay in shared memory; keys and values are
-/// copied there asynchronously (cp.async) one tile ahead, in two buffers, so that a tile costs one
-/// barrier.
+/// bfloat16 operands and float accumulators, which arch/mma_panel.hpp holds. Queries stay in shared
+/// memory; keys and values are copied there asynchronously (cp.async) one tile ahead, in two
+/// buffers, so that a tile costs one barrier.
 template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr int M = Shape.row_blocks, D = Shape.channels, N = Shape.keys;
   static constexpr int threads = Shape.warps * Lane::lanes;
 
  public:
   using accumulator = float;
-  using row_values = lane_values<2 * M, Lane>;
+  using panel_type = mma_panel<Element, M, N, D, Lane>;
+  using row_values = typename panel_type::row_values;
   static constexpr int team_size = threads, panel_rows = 16 * M, panel_step = Shape.warps,
                        tile_rows = Shape.warps * panel_rows, tile_keys = N, scratch_level = 0,
                        scratch_alignment = Lane::alignment;
   static constexpr int work_bytes = 192,
                        shared_bytes = 2 * D * (tile_rows + 4 * N) + Shape.warps * work_bytes;
-  static constexpr bool skips_keys = false;
+  static constexpr bool skips_keys = false, several_kv_heads = false;
   static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
   /// As many teams on a multiprocessor as a shared memory of 227 KiB holds, but at most two of four
   /// warps: more would spill registers.
@@ -54,8 +54,8 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
 
   template <class Team>
-  KOKKOS_FUNCTION mma_sync_tile(const Team& team, int, int dv)
-      : lane_(team, shared_bytes), value_size_(dv) {
+  KOKKOS_FUNCTION mma_sync_tile(const Team& team, const kernel::problem<Element>& p)
+      : lane_(team, shared_bytes), panel_(lane_, p.query_factor()), value_size_(p.value_size()) {
     const int l = lane_.lane();
     query_ = place(queries, lane_.warp() * panel_rows + l % 16, l / 16);
     key_ = place(buffers, l % 8 + l / 16 * 8, l / 8 % 2);
@@ -74,7 +74,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
                                     const Visible& visible) {
     lane_.template wait_copies<0>();
     lane_.barrier();  // the team's last work item may still be read
-    factor_ = p.query_factor();
     const bool whole_queries = rows_are_aligned(p.q);
     whole_keys_ = rows_are_aligned(p.k);
     whole_values_ = rows_are_aligned(p.v);
@@ -89,12 +88,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     value_source_ = p.v.row(rows.batch, first_row(), rows.kv_head) + 8 * piece();
     buffer_ = 1;
     fetch(p, first, visible);
-    DELTA_ATTENTION_UNROLL
-    for (int m = 0; m < M; ++m) DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 8; ++c) DELTA_ATTENTION_UNROLL
-    for (int e = 0; e < 4; ++e) output_[m][c][e] = 0.f;
-    softmax_ = {row_values::map([](int) { return -infinity; }),
-                row_values::map([](int) { return 0.f; })};
+    panel_.clear();
   }
   template <class Visible>
   KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows&,
@@ -107,10 +101,15 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
 
   KOKKOS_FUNCTION row_values scores(int, mask::key_range keys) {
+    auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
-    for (int m = 0; m < M; ++m) DELTA_ATTENTION_UNROLL
-    for (int n = 0; n < N / 8; ++n) DELTA_ATTENTION_UNROLL
-    for (int e = 0; e < 4; ++e) scores_[m][n][e] = 0.f;
+    for (int m = 0; m < M; ++m) {
+      DELTA_ATTENTION_UNROLL
+      for (int n = 0; n < N / 8; ++n) {
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 4; ++e) s[m][n][e] = 0.f;
+      }
+    }
     const int key = key_ + buffer_ * (2 * buffer_bytes);
     DELTA_ATTENTION_UNROLL
     for (int c = 0; c < D / 16; ++c) {
@@ -122,96 +121,49 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         const words4 k = lane_.load_matrices(operand(key, 16 * n, c), false);
         DELTA_ATTENTION_UNROLL
         for (int m = 0; m < M; ++m) {
-          lane_.template mma<Element>(scores_[m][2 * n], q[m], k.v[0], k.v[1]);
-          lane_.template mma<Element>(scores_[m][2 * n + 1], q[m], k.v[2], k.v[3]);
+          lane_.template mma<Element>(s[m][2 * n], q[m], k.v[0], k.v[1]);
+          lane_.template mma<Element>(s[m][2 * n + 1], q[m], k.v[2], k.v[3]);
         }
       }
     }
-    // A score is a product with score_factor_, which is positive: the largest product is the
-    // largest score, and a hidden product of -infinity a hidden score.
-    if (factor_ < 0) for_each_score([](int, float s) { return -s; });
-    score_factor_ = larger(Kokkos::fabs(factor_), 0x1p-126f);
-    const int count = int(keys.size());
-    if (count < N) for_each_score([&](int j, float s) { return j < count ? s : -infinity; });
-    return largest();
+    return panel_.begin(int(keys.size()));
   }
-  KOKKOS_FUNCTION row_values softcap(int, mask::key_range, float c) {
-    const float scale = c * float(kernel::log2_e);
-    for_each_score(
-        [&](int, float s) { return s == -infinity ? s : scale * Kokkos::tanh(s * score_factor_); });
-    score_factor_ = 1.f;
-    return largest();
+  KOKKOS_FUNCTION row_values softcap(int, mask::key_range keys, float c) {
+    return panel_.softcap(int(keys.size()), c);
   }
   template <class Mask>
   KOKKOS_FUNCTION row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
                                   const Mask& m) {
-    const int last = int(keys.size()) - 1;  // keys beyond it are hidden, and no mask knows them
-    const auto visible = within(m, rows.block(panel * panel_rows, (panel + 1) * panel_rows), keys);
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * M; ++i) {
-      const int r = panel * panel_rows + row(i), in = r < rows.count ? r : rows.count - 1;
-      const auto one = visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
-      for_each_score_of(
-          i, [&](int j, float s) { return one.sees(j < last ? j : last) ? s : -infinity; });
-    }
-    return largest();
+    const int first = panel * panel_rows;
+    return panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
   KOKKOS_FUNCTION row_values exponentials(int, mask::key_range, const row_values& reference) {
-    row_values sum[2] = {};  // even and odd keys
-    DELTA_ATTENTION_UNROLL
-    for (int m = 0; m < M; ++m) DELTA_ATTENTION_UNROLL
-    for (int n = 0; n < N / 8; ++n) DELTA_ATTENTION_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      float w[2];
-      DELTA_ATTENTION_UNROLL
-      for (int e = 0; e < 2; ++e) {
-        w[e] = Lane::exp2(
-            Kokkos::fma(scores_[m][n][2 * half + e], score_factor_, -reference.v[2 * m + half]));
-        sum[e].v[2 * m + half] += w[e];
-      }
-      weights_[m][n / 2].v[n % 2 * 2 + half] = Lane::template pack<Element>(w[0], w[1]);
-    }
-    return sum[0] + sum[1];
+    const row_values sum = panel_.exponentials(reference);
+    panel_.pack_weights();
+    return sum;
   }
   KOKKOS_FUNCTION void weighted_sum(int, mask::key_range, const row_values& factor) {
-    if (lane_.any(!factor.all_are(1.f))) DELTA_ATTENTION_UNROLL
-    for (int m = 0; m < M; ++m) DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 8; ++c) DELTA_ATTENTION_UNROLL
-    for (int e = 0; e < 4; ++e) output_[m][c][e] *= factor.v[2 * m + e / 2];
+    panel_.rescale(factor);
     const int value = value_ + buffer_ * (2 * buffer_bytes);
     DELTA_ATTENTION_UNROLL
-    for (int k = 0; k < N / 16; ++k) DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 16; ++c) {
-      const words4 v = lane_.load_matrices(operand(value, 16 * k, c), true);
+    for (int k = 0; k < N / 16; ++k) {
       DELTA_ATTENTION_UNROLL
-      for (int m = 0; m < M; ++m) {
-        lane_.template mma<Element>(output_[m][2 * c], weights_[m][k], v.v[0], v.v[1]);
-        lane_.template mma<Element>(output_[m][2 * c + 1], weights_[m][k], v.v[2], v.v[3]);
+      for (int c = 0; c < D / 16; ++c) {
+        const words4 v = lane_.load_matrices(operand(value, 16 * k, c), true);
+        DELTA_ATTENTION_UNROLL
+        for (int m = 0; m < M; ++m) {
+          const words4& weights = panel_.weights[m][k];
+          lane_.template mma<Element>(panel_.output[m][2 * c], weights, v.v[0], v.v[1]);
+          lane_.template mma<Element>(panel_.output[m][2 * c + 1], weights, v.v[2], v.v[3]);
+        }
       }
     }
   }
-  KOKKOS_FUNCTION kernel::online_softmax<row_values>& statistics(int) { return softmax_; }
+  KOKKOS_FUNCTION kernel::online_softmax<row_values>& statistics(int) { return panel_.softmax; }
 
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * M; ++i) {
-      float sum = softmax_.sum.v[i];  // a lane's own keys'
-      sum += lane_.shuffle_xor(sum, 1);
-      sum += lane_.shuffle_xor(sum, 2);
-      const int r = lane_.warp() * panel_rows + row(i);
-      if (r >= rows.count) continue;
-      const auto to = epilogue.row(rows, r, split, softmax_.maximum.v[i], sum);
-      if (!to.wanted) continue;
-      const bool fits = pairs_fit(to.out);
-      DELTA_ATTENTION_UNROLL
-      for (int c = 0; c < D / 8; ++c) {
-        const int channel = 8 * c + lane_.lane() % 4 * 2;
-        if (channel < value_size_)
-          put_pair<Lane>(to, channel, output_[i / 2][c][i % 2 * 2],
-                         output_[i / 2][c][i % 2 * 2 + 1], fits);
-      }
-    }
+    panel_.store(lane_.warp() * panel_rows, rows, split, value_size_, epilogue);
   }
 
  private:
@@ -229,9 +181,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static KOKKOS_FUNCTION int operand(int first, int row, int c) {
     return (first ^ (c << 5)) + row * (2 * D);
   }
-  // The i-th row of a lane in its panel.
-  KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
-
   // Copying goes by pieces of 16 bytes; a thread copies the same piece of every row_step-th row.
   static constexpr int pieces = D / 8, row_step = threads / pieces;
   KOKKOS_FUNCTION int first_row() const { return lane_.thread() / pieces; }
@@ -291,77 +240,42 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     lane_.commit_copies();
   }
 
-  // Replaces each score by f(key in the tile, score).
-  template <class F> KOKKOS_FUNCTION void for_each_score(const F& f) {
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * M; ++i) for_each_score_of(i, f);
-  }
-  // The same for the lane's i-th row.
-  template <class F> KOKKOS_FUNCTION void for_each_score_of(int i, const F& f) {
-    const int first = lane_.lane() % 4 * 2;
-    DELTA_ATTENTION_UNROLL
-    for (int n = 0; n < N / 8; ++n) {
-      DELTA_ATTENTION_UNROLL
-      for (int e = 0; e < 2; ++e) {
-        float& s = scores_[i / 2][n][i % 2 * 2 + e];
-        s = f(8 * n + first + e, s);
-      }
-    }
-  }
-  KOKKOS_FUNCTION row_values largest() const {
-    return row_values::map([&](int i) {
-      float x = -infinity;
-      DELTA_ATTENTION_UNROLL
-      for (int n = 0; n < N / 8; ++n)
-        x = larger(x, larger(scores_[i / 2][n][i % 2 * 2], scores_[i / 2][n][i % 2 * 2 + 1]));
-      x = larger(x, lane_.shuffle_xor(x, 1));
-      return larger(x, lane_.shuffle_xor(x, 2)) * score_factor_;
-    });
-  }
-
   Lane lane_;
+  panel_type panel_;
   int value_size_, buffer_ = 0;
   int query_, key_, value_;  // where the lane's operands begin
-  const Element *key_source_ = nullptr,
-                *value_source_ = nullptr;  // what the thread copies of key 0
+  const Element *key_source_ = nullptr, *value_source_ = nullptr;  // the thread's pieces of key 0
   bool whole_keys_ = false, whole_values_ = false;
-  float factor_ = 1, score_factor_ = 1;
-  kernel::online_softmax<row_values> softmax_{};
-  float scores_[M][N / 8][4], output_[M][D / 8][4];
-  words4 weights_[M][N / 16];
 };
 
 /// Tensor cores of NVIDIA GPUs from sm_80 on, for 16-bit elements.
 template <class Lane> struct mma_sync_on {
-  static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
+  static std::string description() {
+    return mma_sync_tile<bfloat16, mma_shape{64, 1, 1, 64}, Lane>::description();
+  }
   static constexpr bool rounds_weights = true;
 
-  // Tiles: the fastest of a prototype on an H200 for d 128 (docs/performance.md).
+  // d 128: bench/results/2026-11-24-nvidia-h100-development.json, against tiles of 32 keys; the
+  // others are not compared yet.
   template <class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
-    const int channels = std::max(p.head_size(), p.value_size());
-    if (channels <= 64)
-      f(tile<Element, mma_shape{64, 4, 2, 64}>{});
-    else if (channels <= 128)
-      f(tile<Element, mma_shape{128, 4, 2, 64}>{});
-    else
-      f(tile<Element, mma_shape{256, 4, 1, 32}>{});
+    with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64}, mma_shape{256, 4, 1, 32}>(p, f);
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn.
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
-    const int channels = std::max(p.head_size(), p.value_size());
-    if (channels <= 64)
-      f(tile<Element, mma_shape{64, 1, 1, 64}>{});
-    else if (channels <= 128)
-      f(tile<Element, mma_shape{128, 1, 1, 64}>{});
-    else
-      f(tile<Element, mma_shape{256, 1, 1, 32}>{});
+    with_one_of<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64}, mma_shape{256, 1, 1, 32}>(p, f);
   }
 
  private:
-  template <class Element, mma_shape Shape>
-  using tile = std::type_identity<mma_sync_tile<Element, Shape, Lane>>;
+  // The first shape that d and dv fit into.
+  template <mma_shape Shape, mma_shape... Larger, class Element, class F>
+  static void with_one_of(const kernel::problem<Element>& p, const F& f) {
+    if constexpr (sizeof...(Larger) > 0)
+      if (std::max(p.head_size(), p.value_size()) > Shape.channels)
+        return with_one_of<Larger...>(p, f);
+    f(std::type_identity<mma_sync_tile<Element, Shape, Lane>>{});
+  }
 };
 
 #if defined(DELTA_ATTENTION_HAS_MMA_SYNC)

@@ -36,8 +36,8 @@ template <int N> struct row_panel {
   }
   row_values softcap(mask::key_range keys, float c) const {
     for_each_key(keys, [&](row_values s) {
-      DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) s.v[i] =
-          tanh(s.v[i]) * (c * float(kernel::log2_e));
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < N; ++i) s.v[i] = tanh(s.v[i]) * (c * float(kernel::log2_e));
       return s;
     });
     return largest(keys);

@@ -18,7 +18,7 @@ template <class Element, int TeamSize> class scalar_tile {
   static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1,
                        panel_step = TeamSize, tile_keys = 32, scratch_level = 1,
                        scratch_alignment = 64, largest_value_size = 256;
-  static constexpr bool skips_keys = true;
+  static constexpr bool skips_keys = true, several_kv_heads = false;
   static std::string description() { return "scalar (one row a thread)"; }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
@@ -29,7 +29,11 @@ template <class Element, int TeamSize> class scalar_tile {
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
   template <class Member>
-  KOKKOS_FUNCTION scalar_tile(const Member& team, int, int) : lane_(team.team_rank()) {}
+  KOKKOS_FUNCTION scalar_tile(const Member& team, const kernel::problem<Element>& p)
+      : lane_(team.team_rank()),
+        head_size_(p.head_size()),
+        value_size_(p.value_size()),
+        factor_(p.query_factor()) {}
 
   KOKKOS_FUNCTION int first_panel() const { return lane_; }
   template <class Work> KOKKOS_FUNCTION const Work& keep(const Work& work) const { return work; }
@@ -38,9 +42,6 @@ template <class Element, int TeamSize> class scalar_tile {
   KOKKOS_FUNCTION void load_queries(const kernel::problem<Element>& p,
                                     const kernel::tile_rows& rows, const kernel::key_tile&,
                                     const Visible&) {
-    head_size_ = p.head_size();
-    value_size_ = p.value_size();
-    factor_ = p.query_factor();
     if (lane_ < rows.count) query_ = p.q.row(rows.batch, rows.token(lane_), rows.head(lane_));
     for (int c = 0; c < value_size_; ++c) output_[c] = 0;
     softmax_ = {row_value{-Kokkos::Experimental::infinity_v<accumulator>}, row_value{0}};
@@ -133,8 +134,8 @@ template <class Element, int TeamSize> class scalar_tile {
     return {largest};
   }
 
-  int lane_, head_size_ = 0, value_size_ = 0;
-  accumulator factor_ = 0;
+  int lane_, head_size_, value_size_;
+  accumulator factor_;
   const Element *query_ = nullptr, *key_ = nullptr, *value_ = nullptr;
   std::int64_t key_stride_ = 0, value_stride_ = 0;
   mask::key_range tile_{};
@@ -144,7 +145,7 @@ template <class Element, int TeamSize> class scalar_tile {
 
 /// The family that every execution space and element type has.
 struct scalar {
-  static std::string description() { return "scalar (one row a thread)"; }
+  static std::string description() { return scalar_tile<float, 1>::description(); }
 
   template <class Exec>
   static constexpr int team_size =

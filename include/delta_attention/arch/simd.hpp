@@ -37,16 +37,16 @@ template <class Element> class simd_tile {
   static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1,
                        tile_keys = shape.keys, tile_rows = shape.panels * panel_rows,
                        scratch_level = 1, scratch_alignment = 64;
-  static constexpr bool skips_keys = true;
-  static std::string description() {
-    return "simd (" + std::to_string(vector_width) + " floats a vector)";
-  }
+  static constexpr bool skips_keys = true, several_kv_heads = false;
+  static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
-  template <class Member> simd_tile(const Member& team, int d, int dv) : d_(d), dv_(dv) {
-    const layout at(d, dv);
+  template <class Member>
+  simd_tile(const Member& team, const kernel::problem<Element>& p)
+      : d_(p.head_size()), dv_(p.value_size()) {
+    const layout at(d_, dv_);
     auto* memory = static_cast<char*>(team.team_scratch(1).get_shmem_aligned(at.bytes, 64));
     const auto place = [&](std::size_t floats) {
       return reinterpret_cast<float*>(memory) + floats;
@@ -84,8 +84,8 @@ template <class Element> class simd_tile {
           vector4 m[4] = {load4(source[i] + c), load4(source[i + 1] + c), load4(source[i + 2] + c),
                           load4(source[i + 3] + c)};
           transpose4(m);
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x)
-              save4(to + (c + x) * panel_rows + i, m[x] * factor);
+          DELTA_ATTENTION_UNROLL
+          for (int x = 0; x < 4; ++x) save4(to + (c + x) * panel_rows + i, m[x] * factor);
         }
       std::fill_n(outputs(panel), std::size_t(dv_) * panel_rows, 0.f);
       statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
@@ -124,11 +124,15 @@ template <class Element> class simd_tile {
       fragment<R, N> s;
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r) if (j + r >= begin && j + r < end)
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) {
-        largest.v[i] = max(largest.v[i], s.v[r][i]);
-        save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
-      }
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < R; ++r)
+        if (j + r >= begin && j + r < end) {
+          DELTA_ATTENTION_UNROLL
+          for (int i = 0; i < N; ++i) {
+            largest.v[i] = max(largest.v[i], s.v[r][i]);
+            save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
+          }
+        }
     }
     return largest;
   }
@@ -148,16 +152,20 @@ template <class Element> class simd_tile {
     for (int c = 0; c < dv_; c += R) {
       fragment<R, N> o;
       float* row = output + c * panel_rows;
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i)
-              o.v[r][i] = load(row + r * panel_rows + i * vector_width);
-      if (rescale)
-        DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-            DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) o.v[r][i] *= factor.v[i];
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < R; ++r) {
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < N; ++i) {
+          o.v[r][i] = load(row + r * panel_rows + i * vector_width);
+          if (rescale) o.v[r][i] *= factor.v[i];
+        }
+      }
       o.multiply_add(values + std::ptrdiff_t(c) * value_keys, panel_.scores, int(keys.size()));
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < R; ++r)
-          DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i)
-              save(row + r * panel_rows + i * vector_width, o.v[r][i]);
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < R; ++r) {
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < N; ++i) save(row + r * panel_rows + i * vector_width, o.v[r][i]);
+      }
     }
   }
   kernel::online_softmax<row_values>& statistics(int panel) { return statistics_[panel]; }
@@ -179,10 +187,11 @@ template <class Element> class simd_tile {
         const int channels = std::min(64, dv_ - c0);
         for (int c = 0; c < channels; c += 4) {
           vector4 m[4];
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) m[x] =
-              load4(from + (c0 + c + x) * panel_rows);
+          DELTA_ATTENTION_UNROLL
+          for (int x = 0; x < 4; ++x) m[x] = load4(from + (c0 + c + x) * panel_rows);
           transpose4(m);
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < 4; ++x) save4(row[x] + c, m[x]);
+          DELTA_ATTENTION_UNROLL
+          for (int x = 0; x < 4; ++x) save4(row[x] + c, m[x]);
         }
         for (int i = 0; i < n; ++i) {
           const destination row_to = to[i];
@@ -246,17 +255,21 @@ template <class Element> class simd_tile {
       for (int c = 0; c < d_; c += 4) {
         vector4 m[4] = {load4(row[0] + c), load4(row[1] + c), load4(row[2] + c), load4(row[3] + c)};
         transpose4(m);
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) save4(to + (c + i) * R + x, m[i]);
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < 4; ++i) save4(to + (c + i) * R + x, m[i]);
       }
     }
   }
   DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
     vector4 check = {};
-    for (int c = 0; c < dv_; c += R) DELTA_ATTENTION_UNROLL for (int i = 0; i < R; i += 4) {
+    for (int c = 0; c < dv_; c += R) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < R; i += 4) {
         const vector4 x = load4(v + c + i);
         check += x * 0.f;
         save4(values_ + c * value_keys + j * R + i, x);
       }
+    }
     finite_[j] = check[0] + check[1] + check[2] + check[3] == 0.f;
   }
 
@@ -275,9 +288,7 @@ template <class Element> class simd_tile {
 
 /// Vectors of the host's processor, for every element type but double.
 struct simd {
-  static std::string description() {
-    return "simd (" + std::to_string(vector_width) + " floats a vector)";
-  }
+  static std::string description() { return simd_description(); }
   template <class, class Element, class F>
   static void with_tile(const kernel::problem<Element>&, const F& f) {
     f(std::type_identity<simd_tile<Element>>{});

@@ -24,11 +24,8 @@ template <class Element> class simd_stream {
   using row_values = panel_type::row_values;
   static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1, tile_keys = 64,
                        tile_rows = panel_rows, scratch_level = 1, scratch_alignment = 64;
-  static constexpr bool skips_keys = true;
-  static constexpr bool several_kv_heads = true;  // rows of a tile may be of different kv heads
-  static std::string description() {
-    return "simd (" + std::to_string(vector_width) + " floats a vector)";
-  }
+  static constexpr bool skips_keys = true, several_kv_heads = true;
+  static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
   /// Work items that keep all threads busy to the end.
@@ -41,11 +38,13 @@ template <class Element> class simd_stream {
            sizeof(float);
   }
 
-  template <class Member> simd_stream(const Member& team, int d, int dv) : d_(d), dv_(dv) {
+  template <class Member>
+  simd_stream(const Member& team, const kernel::problem<Element>& p)
+      : d_(p.head_size()), dv_(p.value_size()) {
     queries_ =
-        static_cast<float*>(team.team_scratch(1).get_shmem_aligned(scratch_bytes(d, dv), 64));
-    outputs_ = queries_ + tile_rows * padded(d);
-    panel_.scores = outputs_ + tile_rows * padded(dv);
+        static_cast<float*>(team.team_scratch(1).get_shmem_aligned(scratch_bytes(d_, dv_), 64));
+    outputs_ = queries_ + tile_rows * padded(d_);
+    panel_.scores = outputs_ + tile_rows * padded(dv_);
   }
 
   int first_panel() const { return 0; }
@@ -210,17 +209,20 @@ template <class Element> class simd_stream {
     vector sum[row_step][key_step] = {};
     for_each_vector(d_, [&](int c, auto load_channels) {
       vector key[key_step];
-      DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x) key[x] =
-          load_channels(keys[x] + head + c);
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+      DELTA_ATTENTION_UNROLL
+      for (int x = 0; x < key_step; ++x) key[x] = load_channels(keys[x] + head + c);
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < Rows; ++r) {
         const vector query = load(q + r * row + c);
-        DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x) sum[r][x] += key[x] * query;
+        DELTA_ATTENTION_UNROLL
+        for (int x = 0; x < key_step; ++x) sum[r][x] += key[x] * query;
       }
     });
     float sums[key_step][row_step];
     lane_sums(sum, sums);
-    DELTA_ATTENTION_UNROLL for (int x = 0; x < key_step; ++x)
-        __builtin_memcpy(to + x * panel_rows, sums[x], Rows * sizeof(float));
+    DELTA_ATTENTION_UNROLL
+    for (int x = 0; x < key_step; ++x)
+      __builtin_memcpy(to + x * panel_rows, sums[x], Rows * sizeof(float));
   }
   template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
     for_each_run([&]<int Rows>(const run& run, std::integral_constant<int, Rows>) {
@@ -228,16 +230,21 @@ template <class Element> class simd_stream {
       const std::int64_t row = padded(dv_), stride = value_stride_;
       float* o = outputs_ + run.first * row;
       vector weight[Rows][Keys];
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r)
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) weight[r][x] =
-              broadcast(panel_.scores[(j + x) * panel_rows + run.first + r]);
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < Rows; ++r) {
+        DELTA_ATTENTION_UNROLL
+        for (int x = 0; x < Keys; ++x)
+          weight[r][x] = broadcast(panel_.scores[(j + x) * panel_rows + run.first + r]);
+      }
       for_each_vector(dv_, [&](int c, auto load_channels) {
         vector value[Keys];
-        DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) value[x] =
-            load_channels(value_of_head + x * stride + c);
-        DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+        DELTA_ATTENTION_UNROLL
+        for (int x = 0; x < Keys; ++x) value[x] = load_channels(value_of_head + x * stride + c);
+        DELTA_ATTENTION_UNROLL
+        for (int r = 0; r < Rows; ++r) {
           vector sum = load(o + r * row + c);
-          DELTA_ATTENTION_UNROLL for (int x = 0; x < Keys; ++x) sum += value[x] * weight[r][x];
+          DELTA_ATTENTION_UNROLL
+          for (int x = 0; x < Keys; ++x) sum += value[x] * weight[r][x];
           save(o + r * row + c, sum);
         }
       });

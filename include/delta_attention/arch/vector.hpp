@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -30,6 +31,10 @@ inline constexpr int vector_width = 8;
 #else
 inline constexpr int vector_width = 4;
 #endif
+
+inline std::string simd_description() {
+  return "simd (" + std::to_string(vector_width) + " floats a vector)";
+}
 
 typedef float vector __attribute__((vector_size(4 * vector_width)));
 typedef std::int32_t vector_bits __attribute__((vector_size(4 * vector_width)));
@@ -90,7 +95,8 @@ template <int N> struct row_vectors {
   /// f(0), f(1), ... as the vectors of a row_vectors.
   template <class F> static DELTA_ATTENTION_INLINE row_vectors map(const F& f) {
     row_vectors r;
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) r.v[i] = f(i);
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < N; ++i) r.v[i] = f(i);
     return r;
   }
   static DELTA_ATTENTION_INLINE row_vectors all(float x) {
@@ -100,7 +106,8 @@ template <int N> struct row_vectors {
     return map([&](int i) { return load(p + i * vector_width); });
   }
   DELTA_ATTENTION_INLINE void to(float* p) const {
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) save(p + i * vector_width, v[i]);
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < N; ++i) save(p + i * vector_width, v[i]);
   }
   friend DELTA_ATTENTION_INLINE row_vectors operator+(const row_vectors& a, const row_vectors& b) {
     return map([&](int i) { return a.v[i] + b.v[i]; });
@@ -138,8 +145,11 @@ template <int Rows, int N> struct fragment {
   vector v[Rows][N];
 
   DELTA_ATTENTION_INLINE void clear() {
-    DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r)
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
+    DELTA_ATTENTION_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
+    }
   }
   /// v[r] += a[x][r] * b[x] over x < depth, a packed as [depth][Rows], b as [depth][N vectors]: the
   /// one product behind both S and O.
@@ -152,9 +162,11 @@ template <int Rows, int N> struct fragment {
 #endif
     for (int x = 0; x < depth; ++x) {
       const row_vectors<N> row = row_vectors<N>::from(b + std::ptrdiff_t(x) * N * vector_width);
-      DELTA_ATTENTION_UNROLL for (int r = 0; r < Rows; ++r) {
+      DELTA_ATTENTION_UNROLL
+      for (int r = 0; r < Rows; ++r) {
         const vector value = broadcast(a[std::ptrdiff_t(x) * Rows + r]);
-        DELTA_ATTENTION_UNROLL for (int i = 0; i < N; ++i) sum.v[r][i] += value * row.v[i];
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < N; ++i) sum.v[r][i] += value * row.v[i];
       }
     }
     *this = sum;
@@ -208,7 +220,8 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
     return std::bit_cast<vector>(wide << 16);
   } else {
     float x[vector_width];
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
     return load(x);
   }
 }
@@ -230,9 +243,11 @@ template <int Span> DELTA_ATTENTION_INLINE vector fold(vector a, vector b) {
 /// sums[j][i]: the sum over the lanes of v[i][j].
 DELTA_ATTENTION_INLINE void lane_sums(const vector (&v)[4][4], float (&sums)[4][4]) {
   constexpr int at_once = vector_width / 4;  // as many j as a vector has quarters
-  DELTA_ATTENTION_UNROLL for (int j = 0; j < 4; j += at_once) {
+  DELTA_ATTENTION_UNROLL
+  for (int j = 0; j < 4; j += at_once) {
     vector m[4];
-    DELTA_ATTENTION_UNROLL for (int i = 0; i < 4; ++i) {
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 4; ++i) {
       if constexpr (at_once == 4)
         m[i] = fold<4>(fold<8>(v[i][0], v[i][1]), fold<8>(v[i][2], v[i][3]));
       else if constexpr (at_once == 2)

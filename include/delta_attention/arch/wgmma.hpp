@@ -15,7 +15,7 @@ namespace delta_attention::arch {
 /// Hopper's tensor cores, for 16-bit elements and head sizes to 128 of tensors that its copy engine
 /// can read; other calls, and few rows, are for mma_sync.
 struct wgmma {
-  static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
+  static std::string description() { return wgmma_tile<bfloat16, 64>::description(); }
   static constexpr bool rounds_weights = true;
 
   template <class Exec, class Element, class F>
@@ -25,9 +25,9 @@ struct wgmma {
     if (channels > 128 || !rows_are_aligned(p.q) || !make_maps(maps, p))
       mma_sync::with_tile<Exec>(p, f);
     else if (channels > 64)
-      f(std::type_identity<wgmma_tile<Element, 128>>{});
+      f(std::type_identity<wgmma_tile<Element, 128>>{}, maps);
     else
-      f(std::type_identity<wgmma_tile<Element, 64>>{});
+      f(std::type_identity<wgmma_tile<Element, 64>>{}, maps);
   }
   template <class Exec, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {

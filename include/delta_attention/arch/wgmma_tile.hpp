@@ -25,7 +25,6 @@ template <class Element, int D> class wgmma_tile {
   using consumer = wgmma_consumer<Element, D>;
   using accumulator = float;
   using lane_type = hopper_lane;
-  using row_values = lane_values<2, hopper_lane>;
   static constexpr int groups = 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = 2;
   using key_bits = arch::key_bits<tile_keys>;
@@ -36,12 +35,6 @@ template <class Element, int D> class wgmma_tile {
   static constexpr int work_bytes = 256, info_bytes = 64;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
-  using launch_data = tensor_maps;
-  static tensor_maps prepare(const kernel::problem<Element>& p) {
-    tensor_maps maps;
-    make_maps(maps, p);
-    return maps;
-  }
   /// Teams stay for all their items: one on each multiprocessor.
   template <class Exec> static int league_size(const Exec& exec, std::int64_t items) {
     return int(std::min<std::int64_t>(items, multiprocessors(exec)));

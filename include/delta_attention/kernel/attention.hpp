@@ -12,10 +12,11 @@ namespace delta_attention::kernel {
 template <class Family, class Exec, class Element, class Mask, class Epilogue>
 void tiled_pass(const std::string& label, const Exec& exec, const problem<Element>& p,
                 const Mask& bound, const row_set& rows, const Epilogue& epilogue) {
-  Family::template with_tile<Exec>(p, [&]<class Atom>(std::type_identity<Atom>) {
-    const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows, 1, Atom::tile_keys);
-    launch<Atom>(label, exec, p, bound, plan, epilogue);
-  });
+  Family::template with_tile<Exec>(
+      p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
+        const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows, 1, Atom::tile_keys);
+        launch<Atom>(label, exec, p, bound, plan, epilogue, data...);
+      });
 }
 
 /// The schedule of a few rows over many keys: split over the keys until every thread or team has
@@ -25,10 +26,9 @@ schedule stream_schedule(const Exec& exec, const problem<Element>& p, bool heads
                          const row_set& rows) {
   constexpr std::int64_t most = 64, least_keys = 8 * Atom::tile_keys;
   int together = 1;  // kv heads whose rows share a tile
-  if constexpr (requires { Atom::several_kv_heads; })
-    if (!heads_differ)
-      for (int n = 2; n <= p.kv_heads(); ++n)
-        if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) together = n;
+  if (Atom::several_kv_heads && !heads_differ)
+    for (int n = 2; n <= p.kv_heads(); ++n)
+      if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) together = n;
   const std::int64_t side_by_side =
       std::int64_t(p.batches()) * (heads_differ ? p.query_heads() : p.kv_heads() / together);
   const std::int64_t wanted =

@@ -9,9 +9,7 @@ namespace delta_attention::kernel {
 // compute. Masks, softmax, schedule and epilogues are those of kernel/main_loop.hpp.
 
 /// What the copying warps tell the others of an item,
-template <int Panels> struct pipelined_item {
-  work_item item;
-  mask::row_block all, panel[Panels];
+template <int Panels> struct pipelined_item : tile_work<Panels> {
   bool ends, has_keys;  // there is none; no tile of keys follows
 };
 /// of a tile's keys,
@@ -124,7 +122,7 @@ KOKKOS_INLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p, c
     };
     // From a tile's products to its weights; returns the factor of everything summed before.
     const auto weigh = [&](auto maximum) {
-      if (p.softcap > 0) maximum = atom.softcap(p.softcap);
+      if (p.softcap > 0) maximum = atom.softcap(int(tile.keys.size()), p.softcap);
       if (tile.coverage != mask::coverage::full)
         maximum = atom.hide(rows, work.panel[atom.panel()], tile.keys, mask);
       auto& softmax = atom.statistics();

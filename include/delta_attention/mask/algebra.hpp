@@ -101,11 +101,14 @@ template <class M> struct decided {
     return one_row{whole, c};
   }
 };
-template <class A, class B> struct either {
+/// Two of them, both or either; all bits are computed, as a vector lane does.
+template <bool Both, class A, class B> struct combined {
   A a;
   B b;
+  static KOKKOS_INLINE_FUNCTION bool of(int x, int y) { return Both ? x & y : x | y; }
+
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return int(a.allows(batch, head, position, key)) | int(b.allows(batch, head, position, key));
+    return of(a.allows(batch, head, position, key), b.allows(batch, head, position, key));
   }
   KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
                                   std::int64_t first) const {
@@ -114,25 +117,7 @@ template <class A, class B> struct either {
     struct one_row {
       decltype(first_row) x;
       decltype(second_row) y;
-      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return int(x.sees(j)) | int(y.sees(j)); }
-    };
-    return one_row{first_row, second_row};
-  }
-};
-template <class A, class B> struct both {
-  A a;
-  B b;
-  KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return int(a.allows(batch, head, position, key)) & int(b.allows(batch, head, position, key));
-  }
-  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
-                                  std::int64_t first) const {
-    const auto first_row = a.row(batch, head, position, first);
-    const auto second_row = b.row(batch, head, position, first);
-    struct one_row {
-      decltype(first_row) x;
-      decltype(second_row) y;
-      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return int(x.sees(j)) & int(y.sees(j)); }
+      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return of(x.sees(j), y.sees(j)); }
     };
     return one_row{first_row, second_row};
   }
@@ -178,12 +163,12 @@ KOKKOS_FUNCTION auto within(const bound_complement<A>& m, row_block rows, key_ra
 }
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_union<A, B>& m, row_block rows, key_range keys) {
-  return either<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
+  return combined<false, decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
       within(m.a, rows, keys), within(m.b, rows, keys)};
 }
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_intersection<A, B>& m, row_block rows, key_range keys) {
-  return both<decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
+  return combined<true, decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{
       within(m.a, rows, keys), within(m.b, rows, keys)};
 }
 

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <delta_attention/arch/lane_values.hpp>
+#include <delta_attention/arch/words.hpp>
+#include <delta_attention/kernel/problem.hpp>
+#include <delta_attention/kernel/softmax.hpp>
+#include <delta_attention/mask/algebra.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace delta_attention::arch {
+
+/// The rows that a warp carries in the fragments of NVIDIA's matrix instructions, and everything
+/// between their two products: mma.sync's and wgmma's accumulators lie alike. Of every 16 rows a
+/// lane holds two, lane / 4 and 8 more, and of every 8 keys or channels the two from 2 (lane % 4)
+/// on; so the weights of a tile are, as they lie, the operand of the second product.
+template <class Element, int Blocks, int Keys, int Channels, class Lane> class mma_panel {
+ public:
+  using row_values = lane_values<2 * Blocks, Lane>;
+
+  float scores[Blocks][Keys / 8][4], output[Blocks][Channels / 8][4];
+  words4 weights[Blocks][Keys / 16];
+  kernel::online_softmax<row_values> softmax;
+
+  KOKKOS_FUNCTION mma_panel(const Lane& lane, float query_factor)
+      : lane_(lane), factor_(query_factor) {}
+
+  KOKKOS_FUNCTION void clear() {
+    for_each(output, [](int, int, int, float& x) { x = 0.f; });
+    softmax = {row_values::map([](int) { return -infinity; }),
+               row_values::map([](int) { return 0.f; })};
+  }
+  /// Takes over the products of the first `count` keys. A score is a product with score_factor_,
+  /// which is positive: the largest product is the largest score, and a hidden product of -infinity
+  /// a hidden score. Returns the row maxima, as the next two do.
+  KOKKOS_FUNCTION row_values begin(int count) {
+    if (factor_ < 0) for_each_score([](int, float s) { return -s; });
+    score_factor_ = larger(Kokkos::fabs(factor_), 0x1p-126f);
+    if (count < Keys) for_each_score([&](int j, float s) { return j < count ? s : -infinity; });
+    return largest();
+  }
+  KOKKOS_FUNCTION row_values softcap(int count, float c) {
+    const float scale = c * float(kernel::log2_e);
+    for_each_score([&](int j, float s) {
+      return j < count ? scale * Kokkos::tanh(s * score_factor_) : -infinity;
+    });
+    score_factor_ = 1.f;
+    return largest();
+  }
+  /// `first` is the panel's first row in the tile.
+  template <class Mask>
+  KOKKOS_FUNCTION row_values hide(int first, const kernel::tile_rows& rows, mask::row_block block,
+                                  mask::key_range keys, const Mask& m) {
+    const int last = int(keys.size()) - 1;  // keys beyond it are hidden, and no mask knows them
+    const auto visible = within(m, block, keys);
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) {
+      const int r = first + row(i), in = r < rows.count ? r : rows.count - 1;
+      const auto one = visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
+      for_each_score_of(
+          i, [&](int j, float s) { return one.sees(j < last ? j : last) ? s : -infinity; });
+    }
+    return largest();
+  }
+  /// Weights in place of scores; returns their sums over the lane's keys.
+  KOKKOS_FUNCTION row_values exponentials(const row_values& reference) {
+    row_values sum[2] = {};  // even and odd keys
+    for_each(scores, [&](int m, int, int e, float& s) {
+      const int i = 2 * m + e / 2;
+      s = Lane::exp2(Kokkos::fma(s, score_factor_, -reference.v[i]));
+      sum[e % 2].v[i] += s;
+    });
+    return sum[0] + sum[1];
+  }
+  /// Weights to the registers that the second product reads.
+  KOKKOS_FUNCTION void pack_weights() {
+    DELTA_ATTENTION_UNROLL
+    for (int m = 0; m < Blocks; ++m) {
+      DELTA_ATTENTION_UNROLL
+      for (int n = 0; n < Keys / 8; ++n) {
+        DELTA_ATTENTION_UNROLL
+        for (int half = 0; half < 2; ++half)
+          weights[m][n / 2].v[n % 2 * 2 + half] =
+              Lane::template pack<Element>(scores[m][n][2 * half], scores[m][n][2 * half + 1]);
+      }
+    }
+  }
+  KOKKOS_FUNCTION void rescale(const row_values& factor) {
+    if (lane_.any(!factor.all_are(1.f)))
+      for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
+  }
+  template <class Epilogue>
+  KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
+                             const Epilogue& epilogue) const {
+    // (Not a loop: compilers find one too long to unroll.)
+    [&]<int... Row>(std::integer_sequence<int, Row...>) {
+      (store_row<Row>(first, rows, split, value_size, epilogue), ...);
+    }(std::make_integer_sequence<int, 2 * Blocks>{});
+  }
+
+ private:
+  // The i-th row of a lane in the panel.
+  KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
+
+  template <int Row, class Epilogue>
+  KOKKOS_FUNCTION void store_row(int first, const kernel::tile_rows& rows, int split,
+                                 int value_size, const Epilogue& epilogue) const {
+    float sum = softmax.sum.v[Row];  // a lane's own keys'
+    sum += lane_.shuffle_xor(sum, 1);
+    sum += lane_.shuffle_xor(sum, 2);
+    const int r = first + row(Row);
+    if (r >= rows.count) return;
+    const auto to = epilogue.row(rows, r, split, softmax.maximum.v[Row], sum);
+    if (!to.wanted) return;
+    const bool fits = pairs_fit(to.out);
+    DELTA_ATTENTION_UNROLL
+    for (int c = 0; c < Channels / 8; ++c) {
+      const int channel = 8 * c + lane_.lane() % 4 * 2;
+      const float(&x)[4] = output[Row / 2][c];
+      if (channel < value_size)
+        put_pair<Lane>(to, channel, x[Row % 2 * 2], x[Row % 2 * 2 + 1], fits);
+    }
+  }
+
+  // f(block, group of eight columns, register, x) for all that a lane holds.
+  template <int Groups, class F>
+  static KOKKOS_FUNCTION void for_each(float (&x)[Blocks][Groups][4], const F& f) {
+    DELTA_ATTENTION_UNROLL
+    for (int m = 0; m < Blocks; ++m) {
+      DELTA_ATTENTION_UNROLL
+      for (int n = 0; n < Groups; ++n) {
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 4; ++e) f(m, n, e, x[m][n][e]);
+      }
+    }
+  }
+  // Replaces each score by f(key in the tile, score);
+  template <class F> KOKKOS_FUNCTION void for_each_score(const F& f) {
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) for_each_score_of(i, f);
+  }
+  // the same for the lane's i-th row.
+  template <class F> KOKKOS_FUNCTION void for_each_score_of(int i, const F& f) {
+    const int first = lane_.lane() % 4 * 2;
+    DELTA_ATTENTION_UNROLL
+    for (int n = 0; n < Keys / 8; ++n) {
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        float& s = scores[i / 2][n][i % 2 * 2 + e];
+        s = f(8 * n + first + e, s);
+      }
+    }
+  }
+  KOKKOS_FUNCTION row_values largest() const {
+    return row_values::map([&](int i) {
+      float x = -infinity, y = -infinity;
+      DELTA_ATTENTION_UNROLL
+      for (int n = 0; n < Keys / 8; ++n) {
+        x = larger(x, scores[i / 2][n][i % 2 * 2]);
+        y = larger(y, scores[i / 2][n][i % 2 * 2 + 1]);
+      }
+      x = larger(x, y);
+      x = larger(x, lane_.shuffle_xor(x, 1));
+      return larger(x, lane_.shuffle_xor(x, 2)) * score_factor_;
+    });
+  }
+
+  Lane lane_;
+  float factor_, score_factor_ = 1;
+};
+
+}  // namespace delta_attention::arch
