@@ -30,6 +30,8 @@ inline view3 lse_at(float* data, std::size_t batches, std::size_t tokens, std::s
   return view3(data, Kokkos::LayoutStride(batches, tokens * heads, tokens, heads, heads, 1));
 }
 
+using bytes_view = Kokkos::View<std::byte*, memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+
 // A call that keeps the contract; each row breaks one thing. Everything lies in one allocation.
 struct call_fixture {
   static constexpr std::size_t batches = 2, queries = 20, keys = 30, heads = 4, kv_heads = 2,
@@ -64,6 +66,14 @@ struct call_fixture {
   void delta(const da::delta& method, std::optional<integer> offset = 0) const {
     da::delta_attention(exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2}, method,
                         da::options{.query_offset = offset, .lse = lse});
+  }
+  // With a workspace of so many bytes, so many beyond a multiple of 64.
+  void delta_in(std::size_t bytes, std::size_t beyond = 0) const {
+    auto* begin = reinterpret_cast<std::byte*>(data(9));
+    da::delta_attention(
+        exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2},
+        da::delta{.stride = 4, .tail = 3},
+        da::options{.query_offset = 0, .workspace = bytes_view(begin + beyond, bytes)});
   }
   void merge() const { da::merge_states(exec, out_a, lse_a, out_b, lse_b, out, lse); }
   auto lists(integer b, integer h, integer rows, integer columns, integer query_block = 16,

@@ -16,49 +16,31 @@ std::vector<contract> shapes() {
   return {
       {"k has other batches",
        {"k", "3", "2"},
-       [](f& c) {
-         c.k = c.at(1, {3, f::keys, f::kv_heads, f::d}), c.attention();
-       }},
+       [](f& c) { c.k = c.at(1, {3, f::keys, f::kv_heads, f::d}), c.attention(); }},
       {"v has other batches",
        {"v", "1", "2"},
-       [](f& c) {
-         c.v = c.at(2, {1, f::keys, f::kv_heads, f::dv}), c.attention();
-       }},
+       [](f& c) { c.v = c.at(2, {1, f::keys, f::kv_heads, f::dv}), c.attention(); }},
       {"out has other batches",
        {"out", "1", "2"},
-       [](f& c) {
-         c.out = c.at(3, {1, f::queries, f::heads, f::dv}), c.attention();
-       }},
+       [](f& c) { c.out = c.at(3, {1, f::queries, f::heads, f::dv}), c.attention(); }},
       {"out has other tokens",
        {"out", "19", "20"},
-       [](f& c) {
-         c.out = c.at(3, {2, 19, f::heads, f::dv}), c.attention();
-       }},
+       [](f& c) { c.out = c.at(3, {2, 19, f::heads, f::dv}), c.attention(); }},
       {"v has other tokens than k",
        {"v", "31", "30"},
-       [](f& c) {
-         c.v = c.at(2, {2, 31, f::kv_heads, f::dv}), c.attention();
-       }},
+       [](f& c) { c.v = c.at(2, {2, 31, f::kv_heads, f::dv}), c.attention(); }},
       {"out has other heads",
        {"out", "3", "4"},
-       [](f& c) {
-         c.out = c.at(3, {2, f::queries, 3, f::dv}), c.attention();
-       }},
+       [](f& c) { c.out = c.at(3, {2, f::queries, 3, f::dv}), c.attention(); }},
       {"v has other kv heads than k",
        {"v", "4", "2"},
-       [](f& c) {
-         c.v = c.at(2, {2, f::keys, 4, f::dv}), c.attention();
-       }},
+       [](f& c) { c.v = c.at(2, {2, f::keys, 4, f::dv}), c.attention(); }},
       {"k has another head size",
        {"k", "40", "32"},
-       [](f& c) {
-         c.k = c.at(1, {2, f::keys, f::kv_heads, 40}), c.attention();
-       }},
+       [](f& c) { c.k = c.at(1, {2, f::keys, f::kv_heads, 40}), c.attention(); }},
       {"out has another value size",
        {"out", "32", "24"},
-       [](f& c) {
-         c.out = c.at(3, {2, f::queries, f::heads, 32}), c.attention();
-       }},
+       [](f& c) { c.out = c.at(3, {2, f::queries, f::heads, 32}), c.attention(); }},
       {"kv heads do not divide",
        {"3 kv heads", "4 heads"},
        [](f& c) {
@@ -120,21 +102,21 @@ std::vector<contract> sizes() {
 }
 
 std::vector<contract> memory() {
-  const auto strided = [](std::string name, view4 f::*tensor, std::size_t part) {
-    return contract{
-        name + " has strided channels", {name, "stride 2"}, [=](f& c) {
-          const view4& t = c.*tensor;
-          c.*tensor = c.at(part, {t.extent(0), t.extent(1), t.extent(2), t.extent(3)}, 2);
-          c.attention();
-        }};
+  const auto strided = [](std::string name, view4 f::* tensor, std::size_t part) {
+    return contract{name + " has strided channels", {name, "stride 2"}, [=](f& c) {
+                      const view4& t = c.*tensor;
+                      c.*tensor =
+                          c.at(part, {t.extent(0), t.extent(1), t.extent(2), t.extent(3)}, 2);
+                      c.attention();
+                    }};
   };
-  const auto null = [](std::string name, view4 f::*tensor) {
-    return contract{
-        name + " has no memory", {name, "null"}, [=](f& c) {
-          const view4& t = c.*tensor;
-          c.*tensor = tensor_at(nullptr, {t.extent(0), t.extent(1), t.extent(2), t.extent(3)});
-          c.attention();
-        }};
+  const auto null = [](std::string name, view4 f::* tensor) {
+    return contract{name + " has no memory", {name, "null"}, [=](f& c) {
+                      const view4& t = c.*tensor;
+                      c.*tensor =
+                          tensor_at(nullptr, {t.extent(0), t.extent(1), t.extent(2), t.extent(3)});
+                      c.attention();
+                    }};
   };
   const extents4 out{f::batches, f::queries, f::heads, f::dv};
   return {
@@ -176,6 +158,24 @@ std::vector<contract> memory() {
       {"lse overlaps sink_logits",
        {"lse", "sink_logits", "overlap"},
        [](f& c) { c.sink_logits = view1(c.data(4) + 8, f::heads), c.attention(); }},
+      {"workspace too small",
+       {"options.workspace", "7 bytes", "needs"},
+       [](f& c) { c.delta_in(7); }},
+      {"workspace begins anywhere",
+       {"options.workspace", "multiple of 64"},
+       [](f& c) { c.delta_in(f::room, 1); }},
+      {"workspace overlaps v",
+       {"options.workspace", "v", "overlap"},
+       [](f& c) { c.v = tensor_at(c.data(9), {2, f::keys, 2, f::dv}), c.delta_in(f::room); }},
+      {"workspace overlaps out",
+       {"options.workspace", "out", "overlap"},
+       [](f& c) { c.out = tensor_at(c.data(9), {2, f::queries, 4, f::dv}), c.delta_in(f::room); }},
+      {"workspace has no memory",
+       {"options.workspace", "its data() is null"},
+       [](f& c) {
+         da::attention(c.exec, c.q, c.k, c.v, c.out, da::causal{},
+                       da::options{.workspace = bytes_view(nullptr, 100)});
+       }},
       {"out is one row for all tokens",
        {"out", "(1920, 0, 24)"},
        [](f& c) {
@@ -296,14 +296,10 @@ std::vector<contract> merging() {
   return {
       {"merge: out_a has other tokens",
        {"out_a", "19", "20"},
-       [](f& c) {
-         c.out_a = c.at(5, {2, 19, f::heads, f::dv}), c.merge();
-       }},
+       [](f& c) { c.out_a = c.at(5, {2, 19, f::heads, f::dv}), c.merge(); }},
       {"merge: out_b has another size",
        {"out_b", "32", "24"},
-       [](f& c) {
-         c.out_b = c.at(6, {2, f::queries, f::heads, 32}), c.merge();
-       }},
+       [](f& c) { c.out_b = c.at(6, {2, f::queries, f::heads, 32}), c.merge(); }},
       {"merge: lse_a has other heads",
        {"lse_a", "3", "4"},
        [](f& c) { c.lse_a = lse_at(c.data(7), 2, f::queries, 3), c.merge(); }},
@@ -329,19 +325,13 @@ std::vector<contract> merging() {
        [](f& c) { c.lse = lse_at(c.data(6), 2, f::queries, f::heads), c.merge(); }},
       {"merge: out overlaps lse_a",
        {"out", "lse_a", "overlap"},
-       [](f& c) {
-         c.out = tensor_at(c.data(7), {2, f::queries, f::heads, f::dv}), c.merge();
-       }},
+       [](f& c) { c.out = tensor_at(c.data(7), {2, f::queries, f::heads, f::dv}), c.merge(); }},
       {"merge: out_a has strided channels",
        {"out_a", "stride 2"},
-       [](f& c) {
-         c.out_a = c.at(5, {2, f::queries, f::heads, f::dv}, 2), c.merge();
-       }},
+       [](f& c) { c.out_a = c.at(5, {2, f::queries, f::heads, f::dv}, 2), c.merge(); }},
       {"merge: out_b has no memory",
        {"out_b", "null"},
-       [](f& c) {
-         c.out_b = tensor_at(nullptr, {2, f::queries, f::heads, f::dv}), c.merge();
-       }},
+       [](f& c) { c.out_b = tensor_at(nullptr, {2, f::queries, f::heads, f::dv}), c.merge(); }},
   };
 }
 

@@ -98,7 +98,7 @@ void check(const std::string& what, const exec_space& exec, const Function& func
 struct inputs {
   exec_space exec = other_instance();
   problem<exec_space, float> p;
-  Kokkos::View<float****, exec_space::memory_space> out_b;
+  Kokkos::View<float****, Kokkos::LayoutRight, exec_space::memory_space> out_b;
   inputs(const shape& s)
       : p(s, {.sink_logits = std::vector<float>(static_cast<std::size_t>(s.query_heads), 0.5f)}, 1,
           layout::tokens_first, exec),

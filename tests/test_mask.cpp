@@ -6,6 +6,9 @@
 #include <sstream>
 #include <vector>
 
+#include <delta_attention/mask/hidden.hpp>
+#include <type_traits>
+
 #include "mask_cases.hpp"
 
 namespace {
@@ -42,10 +45,9 @@ class counted {
   std::vector<integer> sums_;
 };
 
-template <class Mask>
-void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpness sharp) {
-  const auto bound = da::mask::bind(
-      c.mask, da::mask::geometry{s.batches, s.query_heads, s.queries, s.keys, offset});
+template <class Case, class Bound>
+void check_bound(const Case& c, const Bound& bound, const shape& s, integer offset,
+                 sharpness sharp) {
   std::size_t wrong_allows = 0, wrong_row = 0, wrong_classify = 0, blunt_classify = 0,
               wrong_next = 0, blunt_next = 0, loose_next = 0;
   std::string first_wrong;
@@ -70,9 +72,14 @@ void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpn
           const auto tile = da::mask::within(bound, {b, h, offset, offset + s.queries - 1},
                                              da::mask::key_range{begin, s.keys});
           const auto row = tile.row(b, h, p, begin);
-          for (integer j = begin; j < s.keys; ++j)
-            if (row.sees(static_cast<int>(j - begin)) != c.allows(b, h, p, j))
+          for (integer j = begin; j < s.keys; ++j) {
+            const int at = static_cast<int>(j - begin), first = at / 32 * 32;
+            const auto word =
+                da::mask::word_of(row, first, static_cast<int>(s.keys - begin) - first);
+            const bool truth = c.allows(b, h, p, j);
+            if (row.sees(at) != truth || (word >> (at - first) & 1) != truth)
               note(wrong_row, text(c.name, b, h, p, p), " key ", j, " of a tile from ", begin);
+          }
         }
       for (integer first = 0; first < s.queries; ++first)
         for (integer last = first; last < s.queries; ++last) {
@@ -121,6 +128,34 @@ void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpn
   CHECK(wrong_next == 0);
   CHECK(blunt_next == 0);
   CHECK(loose_next == 0);
+}
+
+da::mask::geometry geometry_of(const shape& s, integer offset) {
+  return {s.batches, s.query_heads, s.queries, s.keys, offset};
+}
+
+template <class Mask>
+void check_mask(const mask_case<Mask>& c, const shape& s, integer offset, sharpness sharp) {
+  check_bound(c, da::mask::bind(c.mask, geometry_of(s, offset)), s, offset, sharp);
+}
+
+// What the mask within causal hides, as delta's anchors ask for it.
+template <class Mask> void check_hidden(const mask_case<Mask>& c, const shape& s, integer offset) {
+  const auto sizes = geometry_of(s, offset);
+  const auto shown = da::mask::bind(c.mask & da::causal{}, sizes);
+  const struct {
+    std::string name;
+    oracle::predicate allows;
+  } hidden{"hidden by " + c.name,
+           [&](int b, int h, integer p, integer j) { return j <= p && !c.allows(b, h, p, j); }};
+  const auto dense = da::mask::bind(da::causal{}, sizes);
+  check_bound(hidden, da::mask::bound_hidden<std::decay_t<decltype(shown)>>{shown, dense}, s,
+              offset, sharpness::true_claims);
+  if constexpr (std::is_same_v<Mask, da::sink_window>) {
+    const auto alone = da::mask::bind(c.mask, sizes);
+    check_bound(hidden, da::mask::bound_hidden<std::decay_t<decltype(alone)>>{alone, dense}, s,
+                offset, sharpness::true_claims);
+  }
 }
 
 // Bottom-right aligned, a later chunk, rows before the first key, rows beyond the last.
@@ -205,6 +240,22 @@ TEST_CASE("masks: a user's mask and its derived ranges", "[mask]") {
   for (const integer offset : {0, 5}) {
     check_mask(cases::user(), s, offset, sharpness::classify_and_next);
     check_mask(cases::user() & cases::causal(), s, offset, sharpness::true_claims);
+  }
+}
+
+TEST_CASE("masks: what a mask within causal hides", "[mask]") {
+  for (const auto& [s, offset] : small) {
+    CAPTURE(describe(s), offset);
+    check_hidden(cases::full(), s, offset);
+    check_hidden(cases::user(), s, offset);
+    for (const integer sinks : {0, 1, 3, 30})
+      for (const integer window : {0, 1, 2, 5, 30})
+        for (const integer align : {1, 4, 64})
+          check_hidden(cases::sink_window(sinks, window, align), s, offset);
+  }
+  for (const auto& [s, offset] : medium) {
+    CAPTURE(describe(s), offset);
+    check_hidden(cases::blocks(host_space(), s, offset) | cases::sink_window(2, 3), s, offset);
   }
 }
 

@@ -1,4 +1,5 @@
-// delta_attention_bench_cuda times attention on an NVIDIA GPU for bench/targets-gpu; it reads lines,
+// delta_attention_bench_cuda times attention on an NVIDIA GPU for bench/targets-gpu; it reads
+// lines,
 //   METHOD/bfloat16/nTOKENS/dSIZE/hHEADS/kvHEADS   time a sample of calls
 //   context                                        what runs here, as JSON
 //   free                                           free all tensors
@@ -55,8 +56,8 @@ void fill(const execution_space& exec, const tensor4& x, std::uint64_t seed) {
         bits ^= bits >> 31;
         const float u = (static_cast<float>(bits >> 40) + 0.5F) * 0x1p-24F,
                     angle = static_cast<float>(bits & 0xffffffU) * 0x1p-24F;
-        data[i] = da::bfloat16(Kokkos::sqrt(-2.0F * Kokkos::log(u)) *
-                               Kokkos::cos(6.2831853F * angle));
+        data[i] =
+            da::bfloat16(Kokkos::sqrt(-2.0F * Kokkos::log(u)) * Kokkos::cos(6.2831853F * angle));
       });
 }
 
@@ -87,7 +88,9 @@ __global__ void ten_milliseconds() {
   while (nanoseconds() < end) {
   }
 }
-void hold(const execution_space& exec) { ten_milliseconds<<<1, 1, 0, exec.cuda_stream()>>>(); }
+void hold(const execution_space& exec) {
+  ten_milliseconds<<<1, 1, 0, exec.cuda_stream()>>>();
+}
 
 void check(cudaError_t code) {
   if (code != cudaSuccess) throw std::runtime_error(cudaGetErrorString(code));

@@ -2,6 +2,7 @@
 #pragma once
 #include <Kokkos_Core.hpp>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <delta_attention/tensor/element.hpp>
 #include <functional>
@@ -11,6 +12,7 @@ namespace bench {
 
 namespace da = delta_attention;
 using execution_space = Kokkos::Cuda;
+using memory = Kokkos::View<std::byte*, execution_space>;  // a call's workspace
 using tensor4 = Kokkos::View<da::bfloat16****, Kokkos::LayoutRight, execution_space>;
 
 struct tensors {
@@ -37,8 +39,7 @@ std::string describe_dense(const tensors& t);
 inline constexpr std::int64_t sinks = 1024, window = 2048, stride = 64;
 
 /// Root mean square; NaN where an element is one.
-template <class T>
-double rms_of(const execution_space& exec, const T* data, std::int64_t count) {
+template <class T> double rms_of(const execution_space& exec, const T* data, std::int64_t count) {
   double sum = 0;
   Kokkos::parallel_reduce(
       "bench::rms",

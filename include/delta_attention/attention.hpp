@@ -11,20 +11,29 @@
 #include <delta_attention/options.hpp>
 #include <delta_attention/version.hpp>
 
+#include <cstddef>
 #include <sstream>
 #include <string>
 
 namespace delta_attention {
 
 namespace kernel {
-template <class Family, class Exec, class Q, class K, class V, class Out, class Mask,
-          class Lse = none, class SinkLogits = none>
-void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
-               const options<Lse, SinkLogits>& o = {}) {
+/// Checks a call; returns its passes, for kernel/execution.hpp.
+template <class Family, class Exec, class Q, class K, class V, class Out, class Mask, class Options>
+auto attention_passes(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+                      const Mask& m, const Options& o) {
   const auto c = checked(exec, q, k, v, out, o);
   mask::check(m, c.in.geometry());
-  output_pass<Family>("delta_attention::attention", exec, c.in, mask::bind(m, c.in.geometry()),
-                      row_set{0, 1, c.in.queries()}, c.out);
+  return [c, bound = mask::bind(m, c.in.geometry())](auto& run) {
+    output_pass<Family>("delta_attention::attention", run, c.in, bound,
+                        row_set{0, 1, c.in.queries()}, c.out);
+  };
+}
+template <class Family, class Exec, class Q, class K, class V, class Out, class Mask,
+          class Options = options<>>
+void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
+               const Options& o = {}) {
+  run_passes(exec, o, attention_passes<Family>(exec, q, k, v, out, m, o));
 }
 }  // namespace kernel
 
@@ -42,15 +51,30 @@ void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& 
 /// @param out (batch, query token, query head, dv), written
 /// @param m which keys a row sees: full, causal, sink_window, block_sparse, a struct of your own
 /// derived from mask_base, or a combination of them by | and &
-/// @param o scale, softcap, query_offset, lse and sink_logits
+/// @param o scale, softcap, query_offset, lse, sink_logits and workspace
 /// @throws contract_error where an argument breaks the contract, before anything is launched
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
-          class SinkLogits = none>
+          class SinkLogits = none, class Workspace = none>
 void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Mask& m,
-               const options<Lse, SinkLogits>& o = {}) {
+               const options<Lse, SinkLogits, Workspace>& o = {}) {
   kernel::static_input_requirements<Exec, Q>();
   kernel::attention<arch::preferred<Exec, typename Q::non_const_value_type>>(exec, q, k, v, out, m,
                                                                              o);
+}
+
+/// The bytes of temporary memory that `attention` takes from `options.workspace` in this call.
+///
+/// @param exec,q,k,v,out,m,o the arguments of `attention`; the size depends on their sizes, strides
+/// and element type, on the mask's type and on the device, not on what the tensors hold
+/// @returns a number of bytes, 0 for most calls of many rows
+/// @throws contract_error where the call would
+template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
+          class SinkLogits = none, class Workspace = none>
+std::size_t workspace_size(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+                           const Mask& m, const options<Lse, SinkLogits, Workspace>& o = {}) {
+  kernel::static_input_requirements<Exec, Q>();
+  using family = arch::preferred<Exec, typename Q::non_const_value_type>;
+  return kernel::bytes_of<true>(exec, kernel::attention_passes<family>(exec, q, k, v, out, m, o));
 }
 
 /// How `attention` would carry out this call: instruction family, vector width or backend, tiles,
@@ -60,9 +84,9 @@ void attention(const Exec& exec, const Q& q, const K& k, const V& v, const Out& 
 /// @returns one line of text, for people
 /// @throws contract_error where the call would
 template <class Exec, class Q, class K, class V, class Out, class Mask, class Lse = none,
-          class SinkLogits = none>
+          class SinkLogits = none, class Workspace = none>
 std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
-                     const Mask& m, const options<Lse, SinkLogits>& o = {}) {
+                     const Mask& m, const options<Lse, SinkLogits, Workspace>& o = {}) {
   const auto c = kernel::checked(exec, q, k, v, out, o);
   mask::check(m, c.in.geometry());
   using element = typename Q::non_const_value_type;
@@ -86,9 +110,11 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
     }
     family::template with_tile<Exec>(
         c.in, [&]<class Tile>(std::type_identity<Tile>, const auto&...) {
+          const int splits = kernel::tile_schedule<Tile>(exec, c.in, heads_differ, rows).splits;
           begin(Tile::description())
               << "tiles of " << Tile::tile_rows << " rows x " << Tile::tile_keys << " keys, "
               << (heads_differ ? "one query head" : "the query heads of a kv head") << " a tile";
+          if (splits > 1) line << ", keys split " << splits << " ways";
         });
   });
   return line.str();

@@ -10,7 +10,7 @@ struct none {};
 
 /// What a call may say besides its tensors and its mask; every member has a default, and designated
 /// initialisers name the ones that differ: `options{.scale = 0.1, .lse = lse}`.
-template <class Lse = none, class SinkLogits = none> struct options {
+template <class Lse = none, class SinkLogits = none, class Workspace = none> struct options {
   /// Scores are scale * q.k; by default d^-1/2, with d the channels of q. Finite.
   std::optional<double> scale = std::nullopt;
   /// c > 0: scores become c * tanh(score / c) before the mask. 0: none. Finite.
@@ -23,6 +23,11 @@ template <class Lse = none, class SinkLogits = none> struct options {
   Lse lse = {};
   /// View (query head) of float: learned logits that join the softmax denominator and nothing else.
   SinkLogits sink_logits = {};
+  /// View (byte) of std::byte, char or unsigned char, of at least `workspace_size(...)` bytes, that
+  /// begins at a multiple of 64 bytes: the call's temporary memory. Such a call allocates nothing
+  /// and never waits on the host, so that a CUDA graph can record it. Calls that may run at the
+  /// same time need workspaces of their own.
+  Workspace workspace = {};
 };
 
 /// How delta_attention mends the rows of the sparse mask (Delta Attention, arXiv 2505.11254).

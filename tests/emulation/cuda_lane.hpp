@@ -14,8 +14,7 @@ class cuda_lane {
  public:
   static constexpr int lanes = 32, alignment = 1024;
 
-  cuda_lane(const team& t, std::size_t shared_bytes)
-      : block_(&t.block()), thread_(t.team_rank()) {
+  cuda_lane(const team& t, std::size_t shared_bytes) : block_(&t.block()), thread_(t.team_rank()) {
     if (block_->lanes() != lanes) fail("a warp has 32 lanes, but a wave ", block_->lanes());
     if (shared_bytes > block_->shared_bytes())
       fail("the kernel wants ", shared_bytes, " bytes of shared memory, but the launch gives ",
@@ -116,6 +115,21 @@ class cuda_lane {
     at(where).collective(thread_, "shuffle", &mine, work);
     return mine.result;
   }
+  std::uint32_t shuffle(std::uint32_t x, int from, site where = site::current()) const {
+    struct exchange {
+      std::uint32_t x, result;
+      int from;
+    } mine{x, 0, from};
+    const auto work = [](void* const* slots) {
+      for (int l = 0; l < lanes; ++l) {
+        auto& to = *static_cast<exchange*>(slots[l]);
+        if (to.from < 0 || to.from >= lanes) fail("shuffle from lane ", to.from);
+        to.result = static_cast<const exchange*>(slots[to.from])->x;
+      }
+    };
+    at(where).collective(thread_, "shuffle", &mine, work);
+    return mine.result;
+  }
   bool any(bool x, site where = site::current()) const { return vote("any", x, where) != 0; }
   std::uint32_t ballot(bool x, site where = site::current()) const {
     return vote("ballot", x, where);
@@ -132,9 +146,9 @@ class cuda_lane {
 
  private:
   template <class T> static void check_type() {
-    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 16 &&
-                      (sizeof(T) & (sizeof(T) - 1)) == 0,
-                  "a lane moves 1, 2, 4, 8 or 16 bytes at once");
+    static_assert(
+        std::is_trivially_copyable_v<T> && sizeof(T) <= 16 && (sizeof(T) & (sizeof(T) - 1)) == 0,
+        "a lane moves 1, 2, 4, 8 or 16 bytes at once");
   }
   template <class Element> static const char* text_of() {
     return std::is_same_v<Element, delta_attention::float16> ? "mma f16" : "mma bf16";

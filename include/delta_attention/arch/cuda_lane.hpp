@@ -91,6 +91,9 @@ class cuda_lane {
           : "r"(a.v[0]), "r"(a.v[1]), "r"(a.v[2]), "r"(a.v[3]), "r"(b0), "r"(b1));
   }
   __device__ float shuffle_xor(float x, int mask) const { return __shfl_xor_sync(~0u, x, mask); }
+  __device__ std::uint32_t shuffle(std::uint32_t x, int from) const {
+    return __shfl_sync(~0u, x, from);
+  }
   __device__ bool any(bool x) const { return __any_sync(~0u, x); }
   __device__ std::uint32_t ballot(bool x) const { return __ballot_sync(~0u, x); }
 

@@ -56,6 +56,10 @@ class hopper_lane : public cuda_lane {
         "l"(&map), "r"(barrier), "r"(channel), "r"(token), "r"(head), "r"(batch)
         : "memory");
   }
+  /// Lets copies use a map that other kernels wrote to global memory.
+  __device__ void acquire_map(const CUtensorMap& map) const {
+    asm volatile("fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(&map) : "memory");
+  }
   __device__ bool passed(int at, int parity) const {
     int done;
     asm volatile(

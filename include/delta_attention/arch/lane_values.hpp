@@ -2,6 +2,7 @@
 
 #include <Kokkos_Core.hpp>
 #include <delta_attention/arch/unroll.hpp>
+#include <delta_attention/arch/words.hpp>
 
 #include <cstdint>
 
@@ -57,36 +58,59 @@ template <int Count, class Lane> struct lane_values {
   }
 };
 
-/// Two finished channels of a row: at once where the row's address allows it.
-template <class Lane, class Destination>
-KOKKOS_INLINE_FUNCTION void put_pair(const Destination& to, int c, float first, float second,
-                                     bool fits) {
-  using value = typename Destination::value;
-  const float x = to.finished(c, first), y = to.finished(c + 1, second);
-  if constexpr (sizeof(value) == 2) {
-    const std::uint32_t both = Lane::template pack<value>(x, y);
-    if (fits) {
-      *reinterpret_cast<std::uint32_t*>(to.out + c) = both;
+/// Stores channels of a row that four lanes share, each with the two channels 2 q and 2 q + 1 of
+/// every 8, q = lane % 4: the lanes exchange theirs, so that each has 16 bytes to store at a time.
+template <class Lane, class T> class quad_row {
+ public:
+  static constexpr int groups = 8 / int(sizeof(T));  // of eight channels, exchanged together
+
+  KOKKOS_INLINE_FUNCTION explicit quad_row(const Lane& lane) : lane_(lane), q_(lane.lane() % 4) {}
+
+  /// Channels 8 g + 2 q + e of `groups` groups, `x[g][e]`, to where group 0 begins; those from
+  /// `end` on are left out. All lanes of a warp take part; `to` is null where there is no row.
+  KOKKOS_INLINE_FUNCTION void store(T* to, const float (&x)[groups][2], int end) const {
+    words4 w;
+    int channel;
+    if constexpr (sizeof(T) == 2) {
+      DELTA_ATTENTION_UNROLL
+      for (int g = 0; g < 4; ++g) w.v[g] = Lane::template pack<T>(x[g][0], x[g][1]);
+      exchange(w, 0, 1, 1);
+      exchange(w, 2, 3, 1);
+      exchange(w, 0, 2, 2);
+      exchange(w, 1, 3, 2);
+      channel = 8 * q_;
     } else {
-      to.out[c].bits = std::uint16_t(both);
-      to.out[c + 1].bits = std::uint16_t(both >> 16);
+      static_assert(sizeof(T) == 4);
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < 4; ++i) w.v[i] = Kokkos::bit_cast<std::uint32_t>(x[i / 2][i % 2]);
+      exchange(w, 0, 2, 1);
+      exchange(w, 1, 3, 1);
+      channel = 8 * (q_ % 2) + q_ / 2 * 4;
     }
-  } else {
-    struct alignas(2 * sizeof(value)) pair {
-      value first, second;
-    };
-    if (fits) {
-      *reinterpret_cast<pair*>(to.out + c) = {x, y};
+    if (to == nullptr || channel >= end) return;
+    to += channel;
+    if (reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
+      *reinterpret_cast<words4*>(to) = w;
     } else {
-      to.out[c] = x;
-      to.out[c + 1] = y;
+      T each[16 / sizeof(T)];
+      static_assert(sizeof each == sizeof w);
+      __builtin_memcpy(&each, &w, sizeof w);
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < 16 / int(sizeof(T)); ++i) to[i] = each[i];
     }
   }
-}
-/// May pairs of channels of a row be stored at once?
-template <class T> KOKKOS_INLINE_FUNCTION bool pairs_fit(const T* row) {
-  return reinterpret_cast<std::uintptr_t>(row) % (2 * sizeof(T)) == 0;
-}
+
+ private:
+  // The lane without the bit `mask` gives its word b for the word a of the lane with it.
+  KOKKOS_INLINE_FUNCTION void exchange(words4& w, int a, int b, int mask) const {
+    const bool upper = q_ & mask;
+    const std::uint32_t got = lane_.shuffle(upper ? w.v[a] : w.v[b], lane_.lane() ^ mask);
+    (upper ? w.v[a] : w.v[b]) = got;
+  }
+
+  const Lane& lane_;
+  int q_;
+};
 
 /// A bit for each key of a tile.
 template <int Keys> struct key_bits {

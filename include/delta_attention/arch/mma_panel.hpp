@@ -26,10 +26,12 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION mma_panel(const Lane& lane, float query_factor)
       : lane_(lane), factor_(query_factor) {}
 
-  KOKKOS_FUNCTION void clear() {
+  static KOKKOS_FUNCTION kernel::online_softmax<row_values> no_statistics() {
+    return {row_values::map([](int) { return -infinity; }),
+            row_values::map([](int) { return 0.f; })};
+  }
+  KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
-    softmax = {row_values::map([](int) { return -infinity; }),
-               row_values::map([](int) { return 0.f; })};
   }
   /// Takes over the products of the first `count` keys. A score is a product with score_factor_,
   /// which is positive: the largest product is the largest score, and a hidden product of -infinity
@@ -48,18 +50,34 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     score_factor_ = 1.f;
     return largest();
   }
-  /// `first` is the panel's first row in the tile.
+  /// `first` is the panel's first row in the tile. Four lanes share a row: each asks for 32 keys.
   template <class Mask>
   KOKKOS_FUNCTION row_values hide(int first, const kernel::tile_rows& rows, mask::row_block block,
                                   mask::key_range keys, const Mask& m) {
-    const int last = int(keys.size()) - 1;  // keys beyond it are hidden, and no mask knows them
+    constexpr int words = Keys / 32;
+    static_assert(words <= 4);
+    const int mine = lane_.lane() % words;
+    const int left = int(keys.size()) - 32 * mine;  // no mask knows keys beyond
     const auto visible = within(m, block, keys);
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 2 * Blocks; ++i) {
       const int r = first + row(i), in = r < rows.count ? r : rows.count - 1;
       const auto one = visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
-      for_each_score_of(
-          i, [&](int j, float s) { return one.sees(j < last ? j : last) ? s : -infinity; });
+      const std::uint32_t word = mask::word_of(one, 32 * mine, left) & mask::bits_below(left);
+      DELTA_ATTENTION_UNROLL
+      for (int w = 0; w < words; ++w) {
+        // The lane's own keys are 2 (lane % 4) + 8 n and the next.
+        const std::uint32_t seen =
+            lane_.shuffle(word, lane_.lane() / 4 * 4 + w) >> lane_.lane() % 4 * 2;
+        DELTA_ATTENTION_UNROLL
+        for (int n = 0; n < 4; ++n) {
+          DELTA_ATTENTION_UNROLL
+          for (int e = 0; e < 2; ++e) {
+            float& s = scores[i / 2][4 * w + n][i % 2 * 2 + e];
+            s = seen >> (8 * n + e) & 1 ? s : -infinity;
+          }
+        }
+      }
     }
     return largest();
   }
@@ -90,12 +108,14 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     if (lane_.any(!factor.all_are(1.f)))
       for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
   }
+  /// Finished rows with the statistics `of` them; `output` is spent.
   template <class Epilogue>
   KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
-                             const Epilogue& epilogue) const {
+                             const kernel::online_softmax<row_values>& of,
+                             const Epilogue& epilogue) {
     // (Not a loop: compilers find one too long to unroll.)
     [&]<int... Row>(std::integer_sequence<int, Row...>) {
-      (store_row<Row>(first, rows, split, value_size, epilogue), ...);
+      (store_row<Row>(first, rows, split, value_size, of, epilogue), ...);
     }(std::make_integer_sequence<int, 2 * Blocks>{});
   }
 
@@ -105,21 +125,38 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
 
   template <int Row, class Epilogue>
   KOKKOS_FUNCTION void store_row(int first, const kernel::tile_rows& rows, int split,
-                                 int value_size, const Epilogue& epilogue) const {
-    float sum = softmax.sum.v[Row];  // a lane's own keys'
+                                 int value_size, const kernel::online_softmax<row_values>& of,
+                                 const Epilogue& epilogue) {
+    float sum = of.sum.v[Row];  // a lane's own keys'
     sum += lane_.shuffle_xor(sum, 1);
     sum += lane_.shuffle_xor(sum, 2);
     const int r = first + row(Row);
-    if (r >= rows.count) return;
-    const auto to = epilogue.row(rows, r, split, softmax.maximum.v[Row], sum);
-    if (!to.wanted) return;
-    const bool fits = pairs_fit(to.out);
+    using destination = decltype(epilogue.row(rows, r, split, sum, sum));
+    using value = typename destination::value;
+    destination to = {};
+    if (r < rows.count) to = epilogue.row(rows, r, split, of.maximum.v[Row], sum);
+    if (to.wanted) {
+      // All of what the epilogue reads first: a store between two reads would keep them in order.
+      DELTA_ATTENTION_UNROLL
+      for (int c = 0; c < Channels / 8; ++c) {
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 2; ++e) {
+          float& x = output[Row / 2][c][Row % 2 * 2 + e];
+          if (8 * c < value_size) x = to.finished(8 * c + lane_.lane() % 4 * 2 + e, x);
+        }
+      }
+    }
+    const quad_row<Lane, value> four(lane_);
     DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < Channels / 8; ++c) {
-      const int channel = 8 * c + lane_.lane() % 4 * 2;
-      const float(&x)[4] = output[Row / 2][c];
-      if (channel < value_size)
-        put_pair<Lane>(to, channel, x[Row % 2 * 2], x[Row % 2 * 2 + 1], fits);
+    for (int c = 0; c < Channels / 8; c += four.groups) {
+      float x[four.groups][2];
+      DELTA_ATTENTION_UNROLL
+      for (int g = 0; g < four.groups; ++g) {
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 2; ++e) x[g][e] = output[Row / 2][c + g][Row % 2 * 2 + e];
+      }
+      if (8 * c < value_size)
+        four.store(to.wanted ? to.out + 8 * c : nullptr, x, value_size - 8 * c);
     }
   }
 

@@ -41,6 +41,9 @@ template <class Element> class simd_tile {
   static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
+  template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
+    return exec.concurrency();
+  }
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
   template <class Member>

@@ -12,7 +12,7 @@ namespace delta_attention::arch {
 template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   using tile = wgmma_tile<Element, D>;
   using tile::at, tile::lane_;
-  static constexpr int N = tile::tile_keys;
+  static constexpr int N = tile::tile_keys, matrix_bytes = tile::matrix_bytes;
 
  public:
   using panel_type = mma_panel<Element, 1, N, D, hopper_lane>;  // a warp's 16 rows
@@ -30,21 +30,17 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ int panel() const { return group_; }
 
   /// The next item, when its queries are there.
-  template <class Work> __device__ const Work& await_queries() {
+  template <class Work> __device__ const Work& await_item() {
     tile::item_parity_ ^= 1;
     lane_.await(at(tile::queries_full, 0), tile::item_parity_);
     return tile::template work<Work>();
   }
-  /// Queries to registers, where they stay.
-  __device__ void load_queries() {
-    const int l = lane_.lane(), row = first_row_ + l % 16;
-    DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 16; ++c)
-      queries_[c] = lane_.load_matrices(tile::place(tile::queries, row, 2 * c + l / 16), false);
+  /// Tells that all of the item before is done.
+  __device__ void take_item() {
     lane_.warp_barrier();
-    if (l == 0) lane_.arrive(at(tile::item_taken, 0));
-    panel_.clear();
+    if (lane_.lane() == 0) lane_.arrive(at(tile::item_taken, 0));
   }
+  __device__ void clear_output() { panel_.clear_output(); }
 
   template <class Info> __device__ const Info& await_keys() {
     const auto& turn = tile::keys_turn_;
@@ -64,8 +60,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < D / 8; ++c)
         lane_.shared_store(
-            tile::place(tile::values + tile::values_turn_.stage * tile::matrix_bytes, r, c),
-            words4{});
+            tile::place(tile::values + tile::values_turn_.stage * matrix_bytes, r, c), words4{});
     }
     lane_.publish();
     lane_.named_barrier(3 + group_, tile::group_threads);
@@ -75,24 +70,26 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
 
   /// S = Q K^T of the keys that were awaited.
   __device__ void start_scores() {
-    const std::uint64_t keys = descriptor(tile::keys, tile::keys_turn_.stage, 16);
+    const std::uint64_t queries = descriptor(tile::queries + tile::item_parity_ * matrix_bytes +
+                                             group_ * tile::panel_rows * 128),
+                        keys = descriptor(tile::keys + tile::keys_turn_.stage * matrix_bytes);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 16; ++c)
-      warpgroup_product<Element, N, 0>(panel_.scores[0], queries_[c],
-                                       keys + ((c / 4 * tile::half_bytes + c % 4 * 32) >> 4),
-                                       c > 0);
+    for (int c = 0; c < D / 16; ++c) {
+      const int piece = (c / 4 * tile::half_bytes + c % 4 * 32) >> 4;
+      shared_product<Element>(panel_.scores[0], queries + piece, keys + piece, c > 0);
+    }
     lane_.commit_products();
   }
   /// Ends S, leaving `Pending` later products open; returns the row maxima.
-  template <int Pending> __device__ row_values finish_scores(int count) {
+  template <int Pending> __device__ row_values finish_scores() {
     lane_.template wait_products<Pending>();
     lane_.settle(panel_.scores[0]);
     if (leads()) lane_.arrive(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
-    return panel_.begin(count);
+    return panel_.begin(N);
   }
-  __device__ row_values softcap(int count, float c) { return panel_.softcap(count, c); }
+  __device__ row_values softcap(float c) { return panel_.softcap(N, c); }
   template <class Mask>
   __device__ row_values hide(const kernel::tile_rows& rows, mask::row_block block,
                              mask::key_range keys, const Mask& m) {
@@ -105,13 +102,13 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   /// O += P V of the values that were awaited and the packed weights.
   __device__ void start_weighted_sum() {
     const std::uint64_t values =
-        descriptor(tile::values, tile::values_turn_.stage, tile::half_bytes);
+        descriptor(tile::values + tile::values_turn_.stage * matrix_bytes, tile::half_bytes);
     lane_.settle(panel_.output[0]);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
     for (int k = 0; k < N / 16; ++k)
-      warpgroup_product<Element, D, 1>(panel_.output[0], panel_.weights[0][k],
-                                       values + (k * 2048 >> 4), true);
+      held_product<Element, D>(panel_.output[0], panel_.weights[0][k], values + (k * 2048 >> 4),
+                               true);
     lane_.commit_products();
   }
   __device__ void finish_weighted_sum() {
@@ -122,20 +119,24 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   __device__ void rescale(const row_values& factor) { panel_.rescale(factor); }
   __device__ kernel::online_softmax<row_values>& statistics() { return panel_.softmax; }
+  static __device__ kernel::online_softmax<row_values> no_statistics() {
+    return panel_type::no_statistics();
+  }
 
   template <class Epilogue>
-  __device__ void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
-    panel_.store(first_row_, rows, split, value_size_, epilogue);
+  __device__ void store(const kernel::tile_rows& rows, int split,
+                        const kernel::online_softmax<row_values>& softmax,
+                        const Epilogue& epilogue) {
+    panel_.store(first_row_, rows, split, value_size_, softmax, epilogue);
   }
 
  private:
-  __device__ std::uint64_t descriptor(int first, int stage, int half) const {
-    return matrix_descriptor(lane_.uniform(at(first) + stage * tile::matrix_bytes), half);
+  __device__ std::uint64_t descriptor(int place, int half = 16) const {
+    return matrix_descriptor(lane_.uniform(at(place)), half);
   }
   __device__ bool leads() const { return lane_.thread() % tile::group_threads == 0; }
 
   panel_type panel_;
-  words4 queries_[D / 16];
   int value_size_, group_, first_row_;
 };
 

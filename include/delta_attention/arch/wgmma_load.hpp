@@ -14,6 +14,12 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
  public:
   __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
       : tile(lane), maps_(maps) {}
+  /// Maps that a kernel before this one wrote.
+  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps* maps)
+      : tile(lane), maps_(*maps) {
+    lane_.acquire_map(maps->keys);
+    lane_.acquire_map(maps->values);
+  }
 
   /// Tells the others of the next item, once all have taken the last one.
   template <class Work, class Describe>
@@ -28,12 +34,10 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
     lane_.warp_barrier();
     return work;
   }
-  /// The next item, by the warp that did not describe it.
   template <class Work> __device__ const Work& take_item() {
-    tile::item_parity_ ^= 1;
-    lane_.await(at(tile::item_told, 0), tile::item_parity_);
+    const Work& work = tile::template await_told<Work>();
     if (lane_.lane() == 0) lane_.arrive(at(tile::item_taken, 0));
-    return tile::template work<Work>();
+    return work;
   }
   /// Which values of a tile count.
   template <class Wanted>
@@ -84,18 +88,17 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
       : tile(lane), p_(p) {}
 
   template <class Work> __device__ const Work& await_item() {
-    tile::item_parity_ ^= 1;
-    lane_.await(at(tile::item_told, 0), tile::item_parity_);
-    return tile::template work<Work>();
+    return tile::template await_told<Work>();
   }
   __device__ void copy(const kernel::tile_rows& rows) const {
-    constexpr int pieces = D / 8;
+    constexpr int pieces = D / 8, rows_at_once = tile::query_threads / pieces;
+    const int thread = lane_.thread() % tile::query_threads;
+    const int c = thread % pieces, first = thread / pieces;
+    const int queries = tile::queries + tile::item_parity_ * tile::matrix_bytes;
     DELTA_ATTENTION_NO_UNROLL
-    for (int i = lane_.thread() - 2 * hopper_lane::lanes; i < tile::tile_rows * pieces;
-         i += tile::query_threads) {
-      const int r = i / pieces, c = i % pieces;
+    for (int r = first; r < tile::tile_rows; r += rows_at_once) {
       const bool exists = r < rows.count && 8 * c < p_.head_size();
-      lane_.copy_async(tile::place(tile::queries, r, c),
+      lane_.copy_async(tile::place(queries, r, c),
                        exists ? p_.q.row(rows.batch, rows.token(r), rows.head(r)) + 8 * c : nullptr,
                        exists);
     }
@@ -103,6 +106,7 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
   __device__ void announce() const {
     lane_.commit_copies();
     lane_.template wait_copies<0>();
+    lane_.publish();
     lane_.arrive(at(tile::queries_full, 0));
   }
 

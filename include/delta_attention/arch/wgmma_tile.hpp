@@ -35,19 +35,23 @@ template <class Element, int D> class wgmma_tile {
   static constexpr int work_bytes = 256, info_bytes = 64;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
+  template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
+    return multiprocessors(exec);
+  }
   /// Teams stay for all their items: one on each multiprocessor.
   template <class Exec> static int league_size(const Exec& exec, std::int64_t items) {
-    return int(std::min<std::int64_t>(items, multiprocessors(exec)));
+    return int(std::min(items, wanted_items(exec)));
   }
   // Per thread; setmaxnreg moves them from the copying group to the others.
-  static constexpr int copying_registers = 40, computing_registers = 232;
+  static constexpr int copying_registers = 72, computing_registers = 216;
 
  protected:
-  // Shared memory. Matrices are halves of 64 channels, each rows of 128 bytes.
+  // Shared memory. Matrices are halves of 64 channels, each rows of 128 bytes; there are two of
+  // queries, an item's and the next one's.
   static constexpr int half_bytes = 128 * tile_keys, halves = D / 64,
                        matrix_bytes = halves * half_bytes;
   static_assert(tile_rows == tile_keys && D % 64 == 0 && D <= 128);
-  static constexpr int queries = 0, keys = matrix_bytes, values = keys + stages * matrix_bytes,
+  static constexpr int queries = 0, keys = 2 * matrix_bytes, values = keys + stages * matrix_bytes,
                        key_infos = values + stages * matrix_bytes,
                        value_infos = key_infos + stages * info_bytes,
                        works = value_infos + stages * info_bytes, barriers = works + 2 * work_bytes;
@@ -74,6 +78,13 @@ template <class Element, int D> class wgmma_tile {
   /// Piece c (16 bytes) of row r of a matrix.
   __device__ int place(int matrix, int r, int c) const {
     return at(matrix) + (c >> 3) * half_bytes + r * 128 + (((c ^ r) & 7) << 4);
+  }
+
+  /// The next item, by a warp that did not describe it.
+  template <class Work> __device__ const Work& await_told() {
+    item_parity_ ^= 1;
+    lane_.await(at(item_told, 0), item_parity_);
+    return work<Work>();
   }
 
   // Which of the stages comes next, and the parity of its barriers.

@@ -6,7 +6,7 @@ namespace delta_attention::arch {
 
 // What a lane holds of a fragment, packed: registers of 32 bits, two 16-bit elements each, the
 // first in the lower half.
-struct words4 {
+struct alignas(16) words4 {
   std::uint32_t v[4];
 };
 

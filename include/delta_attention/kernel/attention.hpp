@@ -9,14 +9,45 @@
 namespace delta_attention::kernel {
 
 /// Attention of the rows of a set under one mask, in tiles of rows, to wherever the epilogue says.
-template <class Family, class Exec, class Element, class Mask, class Epilogue>
-void tiled_pass(const std::string& label, const Exec& exec, const problem<Element>& p,
-                const Mask& bound, const row_set& rows, const Epilogue& epilogue) {
-  Family::template with_tile<Exec>(
+template <class Family, class Run, class Element, class Mask, class Epilogue>
+void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
+                const row_set& rows, const Epilogue& epilogue) {
+  Family::template with_tile<typename Run::space>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows, 1, Atom::tile_keys);
-        launch<Atom>(label, exec, p, bound, plan, epilogue, data...);
+        const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows);
+        launch<Atom>(label, run, p, bound, plan, epilogue, data...);
       });
+}
+
+/// Cuts the keys until there are `wanted` items, or the parts become short.
+template <class Atom> schedule split(schedule plan, std::int64_t wanted) {
+  constexpr std::int64_t most = 64, least_keys = 8 * Atom::tile_keys;
+  plan.split(
+      std::min({most, wanted / std::max<std::int64_t>(plan.items(), 1), plan.keys / least_keys}),
+      Atom::tile_keys);
+  return plan;
+}
+
+/// The schedule of tiles of rows: several items for every thread or team, since under a causal mask
+/// they differ in length.
+template <class Atom, class Exec, class Element>
+schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
+                       const row_set& rows) {
+  return split<Atom>({p, rows, heads_differ, Atom::tile_rows}, 4 * Atom::wanted_items(exec));
+}
+
+/// States of the rows of a set under one mask.
+template <class Family, class Run, class Element, class Mask>
+auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
+                 const row_set& rows) {
+  row_states<accumulator_of<Element>> states;
+  Family::template with_tile<typename Run::space>(
+      p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
+        const schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+        states = decltype(states)::take(run, p, rows.count, plan.splits);
+        launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
+      });
+  return states;
 }
 
 /// The schedule of a few rows over many keys: split over the keys until every thread or team has
@@ -24,45 +55,43 @@ void tiled_pass(const std::string& label, const Exec& exec, const problem<Elemen
 template <class Atom, class Exec, class Element>
 schedule stream_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                          const row_set& rows) {
-  constexpr std::int64_t most = 64, least_keys = 8 * Atom::tile_keys;
   int together = 1;  // kv heads whose rows share a tile
   if (Atom::several_kv_heads && !heads_differ)
     for (int n = 2; n <= p.kv_heads(); ++n)
       if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) together = n;
-  const std::int64_t side_by_side =
-      std::int64_t(p.batches()) * (heads_differ ? p.query_heads() : p.kv_heads() / together);
-  const std::int64_t wanted =
-      std::min({most, Atom::wanted_items(exec) / std::max<std::int64_t>(side_by_side, 1),
-                p.keys() / least_keys});
-  return {p,
-          rows,
-          heads_differ,
-          Atom::tile_rows,
-          int(std::max<std::int64_t>(wanted, 1)),
-          Atom::tile_keys,
-          together};
+  return split<Atom>({p, rows, heads_differ, Atom::tile_rows, together}, Atom::wanted_items(exec));
 }
 template <class Atom, class Element>
 bool streams(const problem<Element>& p, bool heads_differ, const row_set& rows) {
   return rows.count * (heads_differ ? 1 : p.group()) <= Atom::tile_rows;
 }
 
-/// Attention of the rows of a set under one mask, as output.
-template <class Family, class Exec, class Element, class Mask>
-void output_pass(const std::string& label, const Exec& exec, const problem<Element>& p,
-                 const Mask& bound, const row_set& rows, const output<Element>& to) {
-  using accumulator = accumulator_of<Element>;
-  Family::template with_stream<Exec>(p, [&]<class Atom>(std::type_identity<Atom>) {
-    if (!streams<Atom>(p, bound.varies_by_head(), rows)) {
-      tiled_pass<Family>(label, exec, p, bound, rows, store_output<Element>{to});
-      return;
-    }
-    const schedule plan = stream_schedule<Atom>(exec, p, bound.varies_by_head(), rows);
-    const state_memory<Exec, accumulator> states(exec, p.batches(), rows.count, p.query_heads(),
-                                                 p.value_size(), plan.splits);
-    launch<Atom>(label, exec, p, bound, plan, states.epilogue());
-    for_each_row("delta_attention::merge_splits", exec, p.batches(), rows.count, p.query_heads(),
-                 merge_splits<Element>{states.out, states.lse, plan.splits, rows, to});
+/// Attention of the rows of a set under one mask, as output; where the keys are split, by way of
+/// states.
+template <class Family, class Run, class Element, class Mask>
+void output_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
+                 const row_set& rows, const output<Element>& to) {
+  using space = typename Run::space;
+  const bool heads_differ = bound.varies_by_head();
+  const auto merged = [&]<class Atom>(std::type_identity<Atom>, const schedule& plan,
+                                      const auto&... data) {
+    const auto states = row_states<accumulator_of<Element>>::take(run, p, rows.count, plan.splits);
+    launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
+    for_each_row("delta_attention::merge_splits", run, p.batches(), rows.count, p.query_heads(),
+                 store_merged<Element>{states, rows, to});
+  };
+  const auto tiled = [&]<class Atom>(std::type_identity<Atom> atom, const auto&... data) {
+    const schedule plan = tile_schedule<Atom>(run.instance(), p, heads_differ, rows);
+    if (plan.splits > 1)
+      merged(atom, plan, data...);
+    else
+      launch<Atom>(label, run, p, bound, plan, store_output<Element>{to}, data...);
+  };
+  Family::template with_stream<space>(p, [&]<class Atom>(std::type_identity<Atom> atom) {
+    if (streams<Atom>(p, heads_differ, rows))
+      merged(atom, stream_schedule<Atom>(run.instance(), p, heads_differ, rows));
+    else
+      Family::template with_tile<space>(p, tiled);
   });
 }
 

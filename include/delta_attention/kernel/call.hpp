@@ -18,7 +18,8 @@ namespace delta_attention::kernel {
 template <class Exec, class View> constexpr void static_requirements() {
   static_assert(Kokkos::is_execution_space_v<Exec>,
                 "the first argument must be a Kokkos execution space instance");
-  static_assert(Kokkos::is_view_v<View>, "q, k, v, out, lse and sink_logits must be Kokkos Views");
+  static_assert(Kokkos::is_view_v<View>,
+                "q, k, v, out, lse, sink_logits and workspace must be Kokkos Views");
   if constexpr (Kokkos::is_view_v<View>)
     static_assert(Kokkos::SpaceAccessibility<Exec, typename View::memory_space>::accessible,
                   "a View lies in memory that the execution space cannot access");
@@ -111,9 +112,10 @@ template <class Element> struct call {
 };
 
 /// Checks tensors and options of a call and erases their types. Throws contract_error.
-template <class Exec, class Q, class K, class V, class Out, class Lse, class SinkLogits>
+template <class Exec, class Q, class K, class V, class Out, class Lse, class SinkLogits,
+          class Workspace>
 auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out,
-             const options<Lse, SinkLogits>& o) {
+             const options<Lse, SinkLogits, Workspace>& o) {
   static_input_requirements<Exec, Q>();
   static_input_requirements<Exec, K>();
   static_input_requirements<Exec, V>();
@@ -207,6 +209,30 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out,
     require_data("options.sink_logits", s);
     require_apart("out", to, "options.sink_logits", s);
     require_apart("options.lse", c.out.lse, "options.sink_logits", s);
+  }
+  if constexpr (!std::is_same_v<Workspace, none>) {
+    static_requirements<Exec, Workspace>();
+    static_assert(Workspace::rank() == 1 && sizeof(typename Workspace::value_type) == 1 &&
+                      !std::is_const_v<typename Workspace::value_type>,
+                  "options.workspace must be a View of rank 1 of std::byte, char or unsigned char");
+    tensor<typename Workspace::value_type> w;
+    w.data = o.workspace.data();
+    w.batches = w.tokens = w.heads = 1;
+    w.channels = static_cast<std::int64_t>(o.workspace.extent(0));
+    require_data("options.workspace", w);
+    require(o.workspace.extent(0) <= 1 || o.workspace.stride(0) == 1,
+            "options.workspace has stride ", o.workspace.stride(0), ", but it must be contiguous");
+    require(reinterpret_cast<std::uintptr_t>(w.data) % 64 == 0, "options.workspace begins at ",
+            static_cast<const void*>(w.data), ", which is no multiple of 64 bytes");
+    const auto apart = [&](const char* name, const auto& t) {
+      require_apart("options.workspace", w, name, t);
+    };
+    apart("q", tq);
+    apart("k", tk);
+    apart("v", tv);
+    apart("out", to);
+    apart("options.lse", c.out.lse);
+    apart("options.sink_logits", c.out.sink_logits);
   }
   return c;
 }

@@ -56,10 +56,26 @@ template <class Functor, class Policy> class whole_team_scratch {
 #endif
 };
 
-/// Has a functor an address that the whole device can read? Kokkos' CUDA backend passes it as a
-/// constant of the grid from 5.2 on; before, a large one goes through constant memory and a small
-/// one is copied by each thread.
-template <class Functor>
-inline constexpr bool stays_in_constant_memory = KOKKOS_VERSION >= 50200 || sizeof(Functor) > 512;
+/// Kokkos' CUDA backend passes a functor as a constant argument of the grid from 5.2 on, which has
+/// an address for the whole device and which a CUDA graph records. Before, a functor of more than
+/// 512 bytes goes through constant memory, which a graph does not record, unless the policy hints
+/// at light work; then, and where it is small, its address is that of a thread's copy.
+template <class Exec>
+inline constexpr bool has_constant_arguments =
+#if defined(KOKKOS_ENABLE_CUDA) && KOKKOS_VERSION < 50200
+    !std::is_same_v<Exec, Kokkos::Cuda>;
+#else
+    true;
+#endif
+template <class Functor> inline constexpr bool goes_through_constant_memory = sizeof(Functor) > 512;
+
+/// The policy of a launch; one that a graph may record keeps nothing on the host.
+template <bool Recordable, class Policy> auto launchable(const Policy& policy) {
+  if constexpr (Recordable && !has_constant_arguments<typename Policy::execution_space>)
+    return Kokkos::Experimental::require(policy,
+                                         Kokkos::Experimental::WorkItemProperty::HintLightWeight);
+  else
+    return policy;
+}
 
 }  // namespace delta_attention::kernel

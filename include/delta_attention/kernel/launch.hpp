@@ -36,27 +36,49 @@ struct attention_functor {
   }
 };
 
-/// `data` is what a family found out for the whole launch.
-template <class Atom, class Exec, class Element, class Mask, class Epilogue,
-          class Data = no_launch_data>
-void launch(const std::string& label, const Exec& exec, const problem<Element>& p, const Mask& m,
-            const schedule& plan, const Epilogue& epilogue, const Data& data = {}) {
-  if (plan.items() == 0) return;
-  using functor = attention_functor<Atom, Element, Mask, Epilogue, Data>;
-  static_assert(!pipelined<Atom> || stays_in_constant_memory<functor>,
-                "the copy engine reads its maps where the functor lies");
-  using policy =
-      Kokkos::TeamPolicy<Exec, Kokkos::Schedule<Kokkos::Dynamic>, typename Atom::launch_bounds>;
-  int league = league_size(plan.items());
-  if constexpr (pipelined<Atom>) league = Atom::league_size(exec, plan.items());
-  policy teams(exec, league, Atom::team_size, 1);
-  const std::size_t scratch = Atom::scratch_bytes(p.head_size(), p.value_size());
+template <class Atom, class Run, class Functor>
+void launch_teams(const std::string& label, const Run& run, const Functor& f) {
+  using space = typename Run::space;
+  using plain_policy =
+      Kokkos::TeamPolicy<space, Kokkos::Schedule<Kokkos::Dynamic>, typename Atom::launch_bounds>;
+  int league = league_size(f.plan.items());
+  if constexpr (pipelined<Atom>) league = Atom::league_size(run.instance(), f.plan.items());
+  auto teams =
+      launchable<Run::recordable>(plain_policy(run.instance(), league, Atom::team_size, 1));
+  const std::size_t scratch = Atom::scratch_bytes(f.p.head_size(), f.p.value_size());
   if (scratch > 0)  // and room to align it
     teams.set_scratch_size(Atom::scratch_level,
                            Kokkos::PerTeam(static_cast<int>(scratch + Atom::scratch_alignment)));
   teams.set_chunk_size(1);
-  const whole_team_scratch<functor, policy> while_launching(exec);
-  Kokkos::parallel_for(label, teams, functor{p, m, plan, epilogue, data});
+  const whole_team_scratch<Functor, decltype(teams)> while_launching(run.instance());
+  Kokkos::parallel_for(label, teams, f);
+}
+
+/// `data` is what a family found out for the whole launch: in the functor, if that has an address
+/// for the whole device; else a kernel before puts it into the call's memory.
+template <class Atom, class Run, class Element, class Mask, class Epilogue,
+          class Data = no_launch_data>
+void launch(const std::string& label, Run& run, const problem<Element>& p, const Mask& m,
+            const schedule& plan, const Epilogue& epilogue, const Data& data = {}) {
+  if (plan.items() == 0) return;
+  using functor = attention_functor<Atom, Element, Mask, Epilogue, Data>;
+  using space = typename Run::space;
+  if constexpr (pipelined<Atom> && Run::recordable && !has_constant_arguments<space>) {
+    Data* kept = run.template take<Data>(1);
+    if constexpr (Run::launches) {
+      Kokkos::parallel_for(
+          "delta_attention::tensor_maps", Kokkos::RangePolicy<space>(run.instance(), 0, 1),
+          KOKKOS_LAMBDA(int) { *kept = data; });
+      launch_teams<Atom>(label, run,
+                         attention_functor<Atom, Element, Mask, Epilogue, const Data*>{
+                             p, m, plan, epilogue, kept});
+    }
+  } else if constexpr (Run::launches) {
+    static_assert(
+        !pipelined<Atom> || has_constant_arguments<space> || goes_through_constant_memory<functor>,
+        "the copy engine reads its maps where the functor lies");
+    launch_teams<Atom>(label, run, functor{p, m, plan, epilogue, data});
+  }
 }
 
 }  // namespace delta_attention::kernel

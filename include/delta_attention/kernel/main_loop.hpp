@@ -21,7 +21,8 @@ template <class Mask> struct visibility {
 
   /// Of a key of a tile: exact, also where classify may say `partial` of a key that nobody sees.
   KOKKOS_INLINE_FUNCTION bool some_row_sees(std::int64_t key) const {
-    if (rows.set.step == 1 && mask.next_is_tight()) return true;
+    // Rows apart are delta's anchors, whose dense results take in every key up to the last one's.
+    if (rows.set.step > 1 || mask.next_is_tight()) return true;
     const mask::coverage coverage = mask.classify(all, {key, key + 1});
     if (coverage != mask::coverage::partial) return coverage == mask::coverage::full;
     // Under most masks an end of the tile sees what anyone sees.
@@ -37,8 +38,8 @@ template <class Mask> struct visibility {
   }
 };
 
-/// The tiles of keys that a block of rows visits, one after the other; an empty one where nothing
-/// is left.
+/// The tiles of keys that a block of rows visits, one after the other, without those that no row
+/// sees; an empty one where nothing is left.
 template <int TileKeys, class Mask> class tile_walk {
  public:
   KOKKOS_INLINE_FUNCTION tile_walk(const Mask& m, const mask::row_block& rows,
@@ -51,31 +52,35 @@ template <int TileKeys, class Mask> class tile_walk {
         seen_until_(among.begin) {}
 
   KOKKOS_INLINE_FUNCTION key_tile next() {
-    if (at_ >= run_end_) {
-      const mask::key_range run = mask_.next(rows_, at_);
-      if (run.begin >= end_) return {{end_, end_}, true};
-      at_ = run.begin;
-      run_end_ = run.end < end_ ? run.end : end_;
+    while (true) {
+      if (at_ >= run_end_) {
+        const mask::key_range run = mask_.next(rows_, at_);
+        if (run.begin >= end_) return {{end_, end_}, true};
+        at_ = run.begin;
+        run_end_ = run.end < end_ ? run.end : end_;
+      }
+      const mask::key_range keys{at_, at_ + TileKeys < run_end_ ? at_ + TileKeys : run_end_};
+      if (keys.end > seen_until_) {
+        // Most tiles lie within many that all rows see, or none: ask for several at a time.
+        constexpr std::int64_t several = 8 * TileKeys;
+        std::int64_t until = at_ + several < run_end_ ? at_ + several : run_end_;
+        mask::coverage coverage = mask_.classify(rows_, {at_, until});
+        if (coverage == mask::coverage::partial) {
+          until = keys.end;
+          coverage = mask_.classify(rows_, keys);
+        }
+        if (coverage == mask::coverage::empty) {
+          at_ = until;
+          continue;
+        }
+        if (coverage == mask::coverage::full) seen_until_ = until;
+      }
+      at_ = keys.end;
+      return {keys, keys.end <= seen_until_};
     }
-    const mask::key_range keys{at_, at_ + TileKeys < run_end_ ? at_ + TileKeys : run_end_};
-    at_ = keys.end;
-    // Most tiles lie within many that all rows see: ask for several at a time.
-    if (keys.end > seen_until_) {
-      constexpr std::int64_t several = 8 * TileKeys;
-      const std::int64_t ahead = keys.begin + several < run_end_ ? keys.begin + several : run_end_;
-      if (sees(keys.begin, ahead))
-        seen_until_ = ahead;
-      else if (sees(keys.begin, keys.end))
-        seen_until_ = keys.end;
-    }
-    return {keys, keys.end <= seen_until_};
   }
 
  private:
-  KOKKOS_INLINE_FUNCTION bool sees(std::int64_t begin, std::int64_t end) const {
-    return mask_.classify(rows_, {begin, end}) == mask::coverage::full;
-  }
-
   const Mask& mask_;
   const mask::row_block& rows_;
   std::int64_t at_, end_;

@@ -2,6 +2,8 @@
 
 #include <delta_attention/kernel/main_loop.hpp>
 
+#include <type_traits>
+
 namespace delta_attention::kernel {
 
 // The second main loop, for families whose matrix products run on their own while a team's warps do
@@ -12,11 +14,10 @@ namespace delta_attention::kernel {
 template <int Panels> struct pipelined_item : tile_work<Panels> {
   bool ends, has_keys;  // there is none; no tile of keys follows
 };
-/// of a tile's keys,
+/// of a tile's keys: do all of a panel's rows see all that there is room for?
 template <int Panels> struct pipelined_keys {
   mask::key_range keys;
-  mask::coverage coverage[Panels];
-  bool last;
+  bool seen[Panels], last;
 };
 /// and of its values: those that some row sees, where that is not all of a whole tile.
 template <class KeyBits> struct pipelined_values {
@@ -26,14 +27,18 @@ template <class KeyBits> struct pipelined_values {
 
 /// The warp that walks over a team's items, tells the others of them and has keys copied.
 template <class Tile, class Loader, class Mask>
-KOKKOS_INLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
-                                      int team, int teams) {
+KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
+                                           int team, int teams) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
-  for (std::int64_t round = 0; round * teams < plan.items(); ++round) {
+  using item_type = pipelined_item<panels>;
+  std::int64_t round = 0;
+  const auto describe_next = [&]() -> const item_type& {
     // Back and forth over the teams, so that long and short items come to every team alike.
     const std::int64_t i = round * teams + (round % 2 == 0 ? team : teams - 1 - team);
-    if (i >= plan.items()) continue;
-    const auto& work = atom.template describe_item<pipelined_item<panels>>([&](auto& w) {
+    ++round;
+    return atom.template describe_item<item_type>([&](item_type& w) {
+      w.ends = i >= plan.items();
+      if (w.ends) return;
       w.item = plan.item(i);
       const tile_rows& rows = w.item.rows;
       w.all = rows.block(0, rows.count);
@@ -41,29 +46,37 @@ KOKKOS_INLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const sche
         const int first = x * panel_rows < rows.count ? x * panel_rows : 0;
         w.panel[x] = rows.block(first, first + panel_rows);
       }
-      w.ends = false;
       w.has_keys =
           tile_walk<Tile::tile_keys, Mask>(mask, w.all, w.item.keys).next().keys.size() > 0;
     });
-    const tile_rows& rows = work.item.rows;
-    tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
+  };
+
+  const item_type* work = &describe_next();
+  while (!work->ends) {
+    const tile_rows& rows = work->item.rows;
+    const item_type* next = nullptr;
+    int before_next = Tile::stages;
+    tile_walk<Tile::tile_keys, Mask> tiles(mask, work->all, work->item.keys);
     for (key_tile tile = tiles.next(); tile.keys.size() > 0;) {
       const key_tile following = tiles.next();
       pipelined_keys<panels> info{tile.keys, {}, following.keys.size() == 0};
       for (int x = 0; x < panels; ++x)
-        info.coverage[x] = tile.seen                     ? mask::coverage::full
-                           : x * panel_rows < rows.count ? mask.classify(work.panel[x], tile.keys)
-                                                         : mask::coverage::empty;
+        info.seen[x] = tile.keys.size() == Tile::tile_keys &&
+                       (tile.seen || x * panel_rows >= rows.count ||
+                        mask.classify(work->panel[x], tile.keys) == mask::coverage::full);
       atom.copy_keys(rows, info);
       tile = following;
+      // The next item's queries shall be there when this one ends; it can only be described once
+      // the others have begun this one, for which the first tiles must be under way.
+      if (--before_next == 0) next = &describe_next();
     }
+    work = before_next > 0 ? &describe_next() : next;
   }
-  atom.template describe_item<pipelined_item<panels>>([](auto& w) { w.ends = true; });
 }
 
 /// The warp that has values copied.
 template <class Tile, class Loader, class Mask>
-KOKKOS_INLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
+KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
   while (true) {
     const auto& work = atom.template take_item<pipelined_item<Tile::groups>>();
     if (work.ends) break;
@@ -82,7 +95,7 @@ KOKKOS_INLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
 }
 
 /// The warps that copy queries.
-template <class Tile, class Loader> KOKKOS_INLINE_FUNCTION void load_queries(Loader& atom) {
+template <class Tile, class Loader> KOKKOS_FORCEINLINE_FUNCTION void load_queries(Loader& atom) {
   while (true) {
     const auto& work = atom.template await_item<pipelined_item<Tile::groups>>();
     if (!work.ends) atom.copy(work.item.rows);
@@ -92,49 +105,53 @@ template <class Tile, class Loader> KOKKOS_INLINE_FUNCTION void load_queries(Loa
 }
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
-/// together, behind the softmax of the other group.
+/// together, behind the softmax of the other group; across items too.
 template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
-KOKKOS_INLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p, const Mask& mask,
-                                    const Epilogue& epilogue) {
+KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
+                                         const Mask& mask, const Epilogue& epilogue) {
   using item_type = pipelined_item<Tile::groups>;
   using keys_type = pipelined_keys<Tile::groups>;
   using values_type = pipelined_values<typename Tile::key_bits>;
-  while (true) {
-    const item_type& work = atom.template await_queries<item_type>();
-    if (work.ends) break;
-    const tile_rows& rows = work.item.rows;
-    atom.load_queries();
+  // What this group keeps of a tile's description once its place is free for another.
+  struct {
+    mask::key_range keys;
+    bool seen, last;
+  } tile;
+  const auto await_keys = [&] {
+    const auto& t = atom.template await_keys<keys_type>();
+    tile = {t.keys, t.seen[atom.panel()], t.last};
+  };
+  // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
+  const auto await_values = [&] {
+    const auto& t = atom.template await_values<values_type>();
+    if (!t.whole) atom.clear_values(t.wanted);
+  };
+  // From a tile's products, which `Pending` later ones follow, to its weights; returns the factor
+  // of everything summed before.
+  const auto weigh = [&]<int Pending>(const item_type& work, std::integral_constant<int, Pending>) {
+    auto maximum = atom.template finish_scores<Pending>();
+    if (p.softcap > 0) maximum = atom.softcap(p.softcap);
+    if (!tile.seen) maximum = atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
+    auto& softmax = atom.statistics();
+    const auto factor = softmax.raise(maximum);
+    const auto sum = atom.exponentials(softmax.reference());
+    softmax.add(factor, sum);
+    return factor;
+  };
+  const auto store = [&](const item_type& work, const auto& softmax) {
+    atom.store(work.item.rows, work.item.split, softmax, epilogue);
+  };
 
-    // What this group keeps of a tile's description once its place is free for another.
-    struct {
-      mask::key_range keys;
-      mask::coverage coverage;
-      bool last;
-    } tile;
-    const auto await_keys = [&] {
-      const auto& t = atom.template await_keys<keys_type>();
-      tile = {t.keys, t.coverage[atom.panel()], t.last};
-    };
-    // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
-    const auto await_values = [&] {
-      const auto& t = atom.template await_values<values_type>();
-      if (!t.whole) atom.clear_values(t.wanted);
-    };
-    // From a tile's products to its weights; returns the factor of everything summed before.
-    const auto weigh = [&](auto maximum) {
-      if (p.softcap > 0) maximum = atom.softcap(int(tile.keys.size()), p.softcap);
-      if (tile.coverage != mask::coverage::full)
-        maximum = atom.hide(rows, work.panel[atom.panel()], tile.keys, mask);
-      auto& softmax = atom.statistics();
-      const auto factor = softmax.raise(maximum);
-      const auto sum = atom.exponentials(softmax.reference());
-      softmax.add(factor, sum);
-      return factor;
-    };
+  while (true) {
+    const item_type& work = atom.template await_item<item_type>();
+    if (work.ends) break;
+    atom.take_item();
+    atom.clear_output();
+    atom.statistics() = atom.no_statistics();
     if (work.has_keys) {
       await_keys();
       atom.start_scores();
-      weigh(atom.template finish_scores<0>(int(tile.keys.size())));
+      weigh(work, std::integral_constant<int, 0>{});
       atom.pack_weights();
       while (!tile.last) {
         await_keys();
@@ -143,7 +160,7 @@ KOKKOS_INLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p, c
         atom.start_scores();
         atom.start_weighted_sum();
         atom.pass_turn();
-        const auto factor = weigh(atom.template finish_scores<1>(int(tile.keys.size())));
+        const auto factor = weigh(work, std::integral_constant<int, 1>{});
         atom.finish_weighted_sum();
         atom.pack_weights();
         atom.rescale(factor);
@@ -152,15 +169,15 @@ KOKKOS_INLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p, c
       atom.start_weighted_sum();
       atom.finish_weighted_sum();
     }
-    atom.store(rows, work.item.split, epilogue);
+    store(work, atom.statistics());
   }
 }
 
 /// All items of a team.
 template <class Atom, class Member, class Maps, class Element, class Mask, class Epilogue>
-KOKKOS_INLINE_FUNCTION void attend_pipelined(const Member& team, const Maps& maps,
-                                             const problem<Element>& p, const Mask& mask,
-                                             const schedule& plan, const Epilogue& epilogue) {
+KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team, const Maps& maps,
+                                                  const problem<Element>& p, const Mask& mask,
+                                                  const schedule& plan, const Epilogue& epilogue) {
   const typename Atom::lane_type lane(team, Atom::shared_bytes);
   Atom::make_barriers(lane);
   if (lane.group() > 0) {

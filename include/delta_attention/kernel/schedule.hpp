@@ -25,24 +25,29 @@ struct schedule {
   int batches, heads_outer,
       heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
   int group, tile_rows_, splits;
-  std::int64_t tiles, keys, keys_per_split, query_offset;
+  std::int64_t keys, keys_per_split, query_offset, tiles;
 
-  /// Cuts the rows of `set` into tiles of `rows_per_tile`, and the keys into at most
-  /// `wanted_splits` parts of whole `tile_keys`. Query heads of one kv head, or of
+  /// Cuts the rows of `set` into tiles of `rows_per_tile`. Query heads of one kv head, or of
   /// `kv_heads_together` of them, share a tile unless the mask tells them apart.
   template <class Element>
   schedule(const problem<Element>& p, const row_set& rows, bool heads_differ, int rows_per_tile,
-           int wanted_splits, int tile_keys, int kv_heads_together = 1)
+           int kv_heads_together = 1)
       : set(rows),
         batches(p.batches()),
         heads_outer(heads_differ ? p.query_heads() : p.kv_heads() / kv_heads_together),
         heads_inner(heads_differ ? 1 : p.group() * kv_heads_together),
         group(p.group()),
         tile_rows_(rows_per_tile),
+        splits(1),
         keys(p.keys()),
+        keys_per_split(keys),
         query_offset(p.query_offset) {
     tiles = (rows.count * heads_inner + rows_per_tile - 1) / rows_per_tile;
-    keys_per_split = (keys + wanted_splits - 1) / wanted_splits;
+  }
+  /// Cuts the keys into at most `ways` parts of whole `tile_keys`.
+  void split(std::int64_t ways, int tile_keys) {
+    if (ways <= 1) return;
+    keys_per_split = (keys + ways - 1) / ways;
     keys_per_split = (keys_per_split + tile_keys - 1) / tile_keys * tile_keys;
     splits = keys == 0 ? 1 : int((keys + keys_per_split - 1) / keys_per_split);
   }

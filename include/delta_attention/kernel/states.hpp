@@ -1,47 +1,57 @@
 #pragma once
 
 #include <delta_attention/kernel/epilogue.hpp>
+#include <delta_attention/kernel/execution.hpp>
+#include <delta_attention/kernel/kokkos_version.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 
 #include <algorithm>
 
 namespace delta_attention::kernel {
 
-/// Memory for the partial states of a row set: `splits` of them a row.
-template <class Exec, class Accumulator> struct state_memory {
-  using view = Kokkos::View<Accumulator*, typename Exec::memory_space>;
-
-  view memory;
+/// Partial states of a row set: `splits` of them a row, at (batch * splits + split, row, head).
+template <class Accumulator> struct row_states {
   tensor<Accumulator> out, lse;
-  int splits;
+  int splits = 1;
 
-  state_memory(const Exec& exec, std::int64_t batches, std::int64_t rows, std::int64_t heads,
-               int dv, int parts)
-      : splits(parts) {
-    const std::int64_t count = batches * parts * rows * heads;
-    memory = view(Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::states"),
-                  count * (dv + 1));
-    out = {memory.data(), batches * parts, rows, heads, dv, rows * heads * dv, heads * dv, dv};
-    lse = {memory.data() + count * dv, batches * parts, rows, heads, 1, rows * heads, heads, 1};
+  template <class Run, class Element>
+  static row_states take(Run& run, const problem<Element>& p, std::int64_t rows, int splits) {
+    const std::int64_t batches = std::int64_t(p.batches()) * splits, heads = p.query_heads(),
+                       dv = p.value_size(), count = batches * rows * heads;
+    return {
+        {run.template take<Accumulator>(count * dv), batches, rows, heads, dv, rows * heads * dv,
+         heads * dv, dv},
+        {run.template take<Accumulator>(count), batches, rows, heads, 1, rows * heads, heads, 1},
+        splits};
   }
   store_state<Accumulator> epilogue() const { return {out, lse, splits}; }
+  /// The outputs of the first states, as (batch, row, head, channel).
+  tensor<Accumulator> first() const {
+    tensor<Accumulator> t = out;
+    t.batches /= splits;
+    t.batch_stride *= splits;
+    return t;
+  }
 };
 
 /// Runs f(batch, row, head, team) once for every row; the channels of a row are for the lanes of a
 /// team.
-template <class Exec, class F>
-void for_each_row(const std::string& label, const Exec& exec, std::int64_t batches,
-                  std::int64_t rows, std::int64_t heads, const F& f) {
+template <class Run, class F>
+void for_each_row(const std::string& label, const Run& run, std::int64_t batches, std::int64_t rows,
+                  std::int64_t heads, const F& f) {
   if (batches * rows * heads == 0) return;
-  using policy = Kokkos::TeamPolicy<Exec>;
-  using member = typename policy::member_type;
-  const int lanes = std::min(32, policy::vector_length_max());
-  const std::int64_t count = batches * rows * heads;
-  Kokkos::parallel_for(
-      label, policy(exec, league_size(count), 1, lanes), KOKKOS_LAMBDA(const member& team) {
-        for (std::int64_t i = team.league_rank(); i < count; i += team.league_size())
-          f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
-      });
+  if constexpr (Run::launches) {
+    using policy = Kokkos::TeamPolicy<typename Run::space>;
+    using member = typename policy::member_type;
+    const int lanes = std::min(32, policy::vector_length_max());
+    const std::int64_t count = batches * rows * heads;
+    Kokkos::parallel_for(
+        label, launchable<Run::recordable>(policy(run.instance(), league_size(count), 1, lanes)),
+        KOKKOS_LAMBDA(const member& team) {
+          for (std::int64_t i = team.league_rank(); i < count; i += team.league_size())
+            f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
+        });
+  }
 }
 
 /// Weights that merge two states by their lse: exp(lse_x - lse), where exp(lse) = exp(lse_a) +
@@ -63,43 +73,60 @@ template <class T> struct merge_weights {
   }
 };
 
-/// Merges the splits of every row and stores it as output, with sink logits.
-template <class Element> struct merge_splits {
+/// All states of one row, merged.
+template <class T> class merged_states {
+ public:
+  KOKKOS_INLINE_FUNCTION merged_states(const row_states<T>& states, int batch, std::int64_t row,
+                                       int head)
+      : states_(states), first_(std::int64_t(batch) * states.splits), row_(row), head_(head) {
+    for (int s = 0; s < states_.splits; ++s) top_ = top_ < part(s) ? part(s) : top_;
+    for (int s = 0; s < states_.splits; ++s) sum_ += weight(s);
+  }
+  KOKKOS_INLINE_FUNCTION T lse() const {
+    return sum_ > 0 ? top_ + Kokkos::log(sum_) : sum_ == 0 ? nothing : sum_;
+  }
+  KOKKOS_INLINE_FUNCTION T channel(int c) const {
+    T merged = 0;
+    for (int s = 0; s < states_.splits; ++s)
+      if (part(s) != nothing)
+        merged += weight(s) / sum_ * states_.out.row(first_ + s, row_, head_)[c];
+    return merged;
+  }
+
+ private:
+  static constexpr T nothing = -Kokkos::Experimental::infinity_v<T>;
+  KOKKOS_INLINE_FUNCTION T part(int s) const { return *states_.lse.row(first_ + s, row_, head_); }
+  // An empty state's is 0, also where all are empty.
+  KOKKOS_INLINE_FUNCTION T weight(int s) const {
+    return part(s) == nothing ? T(0) : Kokkos::exp(part(s) - top_);
+  }
+
+  const row_states<T>& states_;
+  std::int64_t first_, row_;
+  int head_;
+  T top_ = nothing, sum_ = 0;
+};
+
+/// Merges the states of every row and stores it as output, with sink logits.
+template <class Element> struct store_merged {
   using accumulator = accumulator_of<Element>;
-  tensor<accumulator> states, lse;
-  int splits;
+  row_states<accumulator> states;
   row_set rows;
   output<Element> to;
 
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t row, int head, const Member& team) const {
-    constexpr accumulator nothing = -Kokkos::Experimental::infinity_v<accumulator>;
-    const auto part = [&](int s) { return *lse.row(first(batch) + s, row, head); };
-    accumulator top = nothing, sum = 0;
-    for (int s = 0; s < splits; ++s) top = top < part(s) ? part(s) : top;
-    // An empty split's weight is 0, also where all are empty.
-    const auto weight = [&](int s) {
-      return part(s) == nothing ? accumulator(0) : Kokkos::exp(part(s) - top);
-    };
-    for (int s = 0; s < splits; ++s) sum += weight(s);
-    row_result<accumulator> result{1, sum > 0 ? top + Kokkos::log(sum) : sum == 0 ? nothing : sum};
+    const merged_states<accumulator> merged(states, batch, row, head);
+    row_result<accumulator> result{1, merged.lse()};
     if (to.sink_logits.data != nullptr)
       result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
     const std::int64_t token = rows.first + row * rows.step;
     Element* out = to.out.row(batch, token, head);
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(states.channels)), [&](int c) {
-      accumulator merged = 0;
-      for (int s = 0; s < splits; ++s)
-        if (part(s) != nothing)
-          merged += weight(s) / sum * states.row(first(batch) + s, row, head)[c];
-      out[c] = Element(merged * result.factor);
-    });
+    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(states.out.channels)),
+                         [&](int c) { out[c] = Element(merged.channel(c) * result.factor); });
     if (to.lse.data != nullptr)
       Kokkos::single(Kokkos::PerTeam(team), [&] { *to.lse.row(batch, token, head) = result.lse; });
   }
-
- private:
-  KOKKOS_FUNCTION std::int64_t first(int batch) const { return std::int64_t(batch) * splits; }
 };
 
 }  // namespace delta_attention::kernel

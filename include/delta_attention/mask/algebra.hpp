@@ -61,25 +61,6 @@ template <bound_mask A, bound_mask B> struct bound_intersection {
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head() || b.varies_by_head(); }
 };
 
-/// What a mask hides.
-template <bound_mask A> struct bound_complement {
-  A a;
-  std::int64_t keys;
-
-  KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return !a.allows(batch, head, position, key);
-  }
-  KOKKOS_FUNCTION coverage classify(row_block rows, key_range range) const {
-    const coverage x = a.classify(rows, range);
-    return x == coverage::full    ? coverage::empty
-           : x == coverage::empty ? coverage::full
-                                  : coverage::partial;
-  }
-  KOKKOS_FUNCTION key_range next(row_block, std::int64_t from) const { return {from, keys}; }
-  KOKKOS_FUNCTION bool next_is_tight() const { return false; }
-  KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head(); }
-};
-
 /// `allows` on one block of rows and keys, for which the leaf masks were classified beforehand: a
 /// block list need not be searched for every element of a block that it shows as a whole.
 template <class M> struct decided {
@@ -97,6 +78,9 @@ template <class M> struct decided {
       KOKKOS_INLINE_FUNCTION bool sees(int j) const {
         return c == coverage::partial ? r.sees(j) : c == coverage::full;
       }
+      KOKKOS_INLINE_FUNCTION std::uint32_t word(int j, int count) const {
+        return c == coverage::partial ? word_of(r, j, count) : c == coverage::full ? ~0u : 0;
+      }
     };
     return one_row{whole, c};
   }
@@ -105,7 +89,9 @@ template <class M> struct decided {
 template <bool Both, class A, class B> struct combined {
   A a;
   B b;
-  static KOKKOS_INLINE_FUNCTION bool of(int x, int y) { return Both ? x & y : x | y; }
+  template <class Bits> static KOKKOS_INLINE_FUNCTION Bits of(Bits x, Bits y) {
+    return Both ? x & y : x | y;
+  }
 
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
     return of(a.allows(batch, head, position, key), b.allows(batch, head, position, key));
@@ -118,23 +104,11 @@ template <bool Both, class A, class B> struct combined {
       decltype(first_row) x;
       decltype(second_row) y;
       KOKKOS_INLINE_FUNCTION bool sees(int j) const { return of(x.sees(j), y.sees(j)); }
+      KOKKOS_INLINE_FUNCTION std::uint32_t word(int j, int count) const {
+        return of(word_of(x, j, count), word_of(y, j, count));
+      }
     };
     return one_row{first_row, second_row};
-  }
-};
-template <class A> struct negated {
-  A a;
-  KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {
-    return !a.allows(batch, head, position, key);
-  }
-  KOKKOS_INLINE_FUNCTION auto row(int batch, int head, std::int64_t position,
-                                  std::int64_t first) const {
-    const auto shown = a.row(batch, head, position, first);
-    struct one_row {
-      decltype(shown) x;
-      KOKKOS_INLINE_FUNCTION bool sees(int j) const { return !x.sees(j); }
-    };
-    return one_row{shown};
   }
 };
 /// A mask that is quickly asked is asked for every element.
@@ -157,10 +131,6 @@ template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_union<A, B>& m, row_block rows, key_range keys);
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_intersection<A, B>& m, row_block rows, key_range keys);
-template <class A>
-KOKKOS_FUNCTION auto within(const bound_complement<A>& m, row_block rows, key_range keys) {
-  return negated<decltype(within(m.a, rows, keys))>{within(m.a, rows, keys)};
-}
 template <class A, class B>
 KOKKOS_FUNCTION auto within(const bound_union<A, B>& m, row_block rows, key_range keys) {
   return combined<false, decltype(within(m.a, rows, keys)), decltype(within(m.b, rows, keys))>{

@@ -27,6 +27,9 @@ struct causal : mask_base {
     struct one_row {
       int last;
       KOKKOS_INLINE_FUNCTION bool sees(int j) const { return j <= last; }
+      KOKKOS_INLINE_FUNCTION std::uint32_t word(int j, int) const {
+        return mask::bits_below(last + 1 - j);
+      }
     };
     KOKKOS_INLINE_FUNCTION one_row row(std::int64_t position, std::int64_t first) const {
       return {mask::offset_from(first, position)};

@@ -67,7 +67,7 @@ KOKKOS_INLINE_FUNCTION int offset_from(std::int64_t first, std::int64_t key) {
 
 /// One row under a mask: sees(j) is `allows` of key first + j. A bound mask that is quickly asked
 /// brings its own, for a tile's elements, with sums done once and in 32 bits: `row(position,
-/// first)`.
+/// first)`. One of intervals has word(j, count) besides, for word_of.
 template <class M> struct allowed_row {
   const M& m;
   int batch, head;
@@ -76,6 +76,22 @@ template <class M> struct allowed_row {
     return m.allows(batch, head, position, first + j);
   }
 };
+
+/// Bit i is row.sees(j + i), for i < count (and 32); others are anything.
+template <class Row>
+KOKKOS_INLINE_FUNCTION std::uint32_t word_of(const Row& row, int j, int count) {
+  if constexpr (requires { row.word(j, count); }) {
+    return row.word(j, count);
+  } else {
+    std::uint32_t word = 0;
+    const int end = count < 32 ? count : 32;
+    for (int i = 0; i < end; ++i) word |= std::uint32_t(row.sees(j + i)) << i;
+    return word;
+  }
+}
+KOKKOS_INLINE_FUNCTION std::uint32_t bits_below(int n) {
+  return n <= 0 ? 0 : n >= 32 ? ~0u : (1u << n) - 1;
+}
 
 /// A user's mask, with what it does not say itself derived from `allows`.
 template <class User> struct derived {

@@ -41,6 +41,12 @@ struct sink_window : mask_base {
       const std::int64_t begin = from > window_begin ? from : window_begin;
       return begin < end ? mask::key_range{begin, end} : mask::key_range{keys, keys};
     }
+    KOKKOS_FUNCTION mask::key_range next_hidden(mask::row_block rows, std::int64_t from) const {
+      const std::int64_t dense = rows.last + 1 < keys ? rows.last + 1 : keys;
+      const std::int64_t oldest = edge(rows.last) - window + 1;
+      const mask::key_range hidden{from > sinks ? from : sinks, oldest < dense ? oldest : dense};
+      return hidden.begin < hidden.end ? hidden : mask::key_range{keys, keys};
+    }
     KOKKOS_FUNCTION bool next_is_tight() const { return window >= align; }
     KOKKOS_FUNCTION bool varies_by_head() const { return false; }
 
@@ -48,6 +54,10 @@ struct sink_window : mask_base {
       int last, sinks, hidden;  // keys from `sinks` to `hidden` are hidden
       KOKKOS_INLINE_FUNCTION bool sees(int j) const {
         return (j <= last) & ((j < sinks) | (j > hidden));
+      }
+      KOKKOS_INLINE_FUNCTION std::uint32_t word(int j, int) const {
+        return mask::bits_below(last + 1 - j) &
+               (mask::bits_below(sinks - j) | ~mask::bits_below(hidden + 1 - j));
       }
     };
     KOKKOS_INLINE_FUNCTION one_row row(std::int64_t position, std::int64_t first) const {
