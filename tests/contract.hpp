@@ -67,13 +67,12 @@ struct call_fixture {
     da::delta_attention(exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2}, method,
                         da::options{.query_offset = offset, .lse = lse});
   }
-  // With a workspace of so many bytes, so many beyond a multiple of 64.
-  void delta_in(std::size_t bytes, std::size_t beyond = 0) const {
+  // With a workspace of so many bytes.
+  void delta_in(std::size_t bytes) const {
     auto* begin = reinterpret_cast<std::byte*>(data(9));
-    da::delta_attention(
-        exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2},
-        da::delta{.stride = 4, .tail = 3},
-        da::options{.query_offset = 0, .workspace = bytes_view(begin + beyond, bytes)});
+    da::delta_attention(exec, q, k, v, out, da::sink_window{.sinks = 1, .window = 2},
+                        da::delta{.stride = 4, .tail = 3},
+                        da::options{.query_offset = 0, .workspace = bytes_view(begin, bytes)});
   }
   void merge() const { da::merge_states(exec, out_a, lse_a, out_b, lse_b, out, lse); }
   auto lists(integer b, integer h, integer rows, integer columns, integer query_block = 16,

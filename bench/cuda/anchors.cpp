@@ -13,9 +13,9 @@ prepared anchors(const tensors& t) {
     return da::kernel::states_pass<family>("bench::anchors", run, p,
                                            da::mask::bind(da::causal{}, p.geometry()), rows);
   };
-  const memory states("bench::states", da::kernel::bytes_of<true>(t.exec, pass));
+  const memory states("bench::states", da::kernel::bytes_of(t.exec, pass));
   const auto go = [t, pass, states] {
-    da::kernel::execution<execution_space, true, true> run(t.exec, states.data());
+    da::kernel::execution<execution_space, true> run(t.exec, states.data());
     return pass(run).out;
   };
   return {[go] { go(); },

@@ -74,7 +74,7 @@ std::size_t workspace_size(const Exec& exec, const Q& q, const K& k, const V& v,
                            const Mask& m, const options<Lse, SinkLogits, Workspace>& o = {}) {
   kernel::static_input_requirements<Exec, Q>();
   using family = arch::preferred<Exec, typename Q::non_const_value_type>;
-  return kernel::bytes_of<true>(exec, kernel::attention_passes<family>(exec, q, k, v, out, m, o));
+  return kernel::bytes_of(exec, kernel::attention_passes<family>(exec, q, k, v, out, m, o));
 }
 
 /// How `attention` would carry out this call: instruction family, vector width or backend, tiles,

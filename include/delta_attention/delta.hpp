@@ -87,8 +87,8 @@ std::size_t workspace_size(const Exec& exec, const Q& q, const K& k, const V& v,
                            const options<Lse, SinkLogits, Workspace>& o = {}) {
   kernel::static_input_requirements<Exec, Q>();
   using family = arch::preferred<Exec, typename Q::non_const_value_type>;
-  return kernel::bytes_of<true>(
-      exec, kernel::delta_attention_passes<family>(exec, q, k, v, out, m, how, o));
+  return kernel::bytes_of(exec,
+                          kernel::delta_attention_passes<family>(exec, q, k, v, out, m, how, o));
 }
 
 }  // namespace delta_attention

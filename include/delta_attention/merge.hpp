@@ -107,7 +107,7 @@ void merge_states(const Exec& exec, const OutA& out_a, const LseA& lse_a, const 
   kernel::require_apart("lse", f.lse, "out_a", f.a);
   kernel::require_apart("lse", f.lse, "out_b", f.b);
   kernel::require_apart("lse", f.lse, "out", f.out);
-  const kernel::execution<Exec, true, true> run(exec);
+  const kernel::execution<Exec, true> run(exec);
   kernel::for_each_row("delta_attention::merge_states", run, f.out.batches, f.out.tokens,
                        f.out.heads, f);
 }

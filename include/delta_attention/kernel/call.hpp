@@ -222,8 +222,6 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out,
     require_data("options.workspace", w);
     require(o.workspace.extent(0) <= 1 || o.workspace.stride(0) == 1,
             "options.workspace has stride ", o.workspace.stride(0), ", but it must be contiguous");
-    require(reinterpret_cast<std::uintptr_t>(w.data) % 64 == 0, "options.workspace begins at ",
-            static_cast<const void*>(w.data), ", which is no multiple of 64 bytes");
     const auto apart = [&](const char* name, const auto& t) {
       require_apart("options.workspace", w, name, t);
     };

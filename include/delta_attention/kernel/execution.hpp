@@ -12,15 +12,17 @@ namespace delta_attention::kernel {
 
 /// Where the kernels of one call run, and the memory that they pass things on in: pieces of one
 /// block, taken one after the other. Where it only measures, nothing is launched and the block is
-/// counted: the same code tells what a call needs and does it. `Recordable`: a graph may record the
-/// launches, so they keep nothing on the host.
-template <class Exec, bool Launches, bool Recordable> class execution {
+/// counted: the same code tells what a call needs and does it.
+template <class Exec, bool Launches> class execution {
  public:
   using space = Exec;
-  static constexpr bool launches = Launches, recordable = Recordable;
-  static constexpr std::size_t alignment = 64;
+  static constexpr bool launches = Launches;
+  static constexpr std::size_t alignment = 128;
 
-  explicit execution(const Exec& e, std::byte* memory = nullptr) : space_(e), memory_(memory) {}
+  explicit execution(const Exec& e, std::byte* memory = nullptr)
+      : space_(e),
+        memory_(memory +
+                (alignment - reinterpret_cast<std::uintptr_t>(memory) % alignment) % alignment) {}
 
   const Exec& instance() const { return space_; }
   template <class T> T* take(std::int64_t count) {
@@ -29,7 +31,8 @@ template <class Exec, bool Launches, bool Recordable> class execution {
     used_ += (std::size_t(count) * sizeof(T) + alignment - 1) / alignment * alignment;
     return Launches ? reinterpret_cast<T*>(memory_ + begin) : nullptr;
   }
-  std::size_t used() const { return used_; }
+  /// In memory that begins anywhere.
+  std::size_t used() const { return used_ == 0 ? 0 : used_ + alignment; }
 
  private:
   const Exec& space_;
@@ -37,10 +40,9 @@ template <class Exec, bool Launches, bool Recordable> class execution {
   std::size_t used_ = 0;
 };
 
-/// The bytes that passes(execution) take, in a call with or without a workspace of the user's.
-template <bool Recordable, class Exec, class Passes>
-std::size_t bytes_of(const Exec& exec, const Passes& passes) {
-  execution<Exec, false, Recordable> measure(exec);
+/// The bytes that passes(execution) take.
+template <class Exec, class Passes> std::size_t bytes_of(const Exec& exec, const Passes& passes) {
+  execution<Exec, false> measure(exec);
   passes(measure);
   return measure.used();
 }
@@ -49,22 +51,21 @@ std::size_t bytes_of(const Exec& exec, const Passes& passes) {
 template <class Exec, class Lse, class SinkLogits, class Workspace, class Passes>
 void run_passes(const Exec& exec, const options<Lse, SinkLogits, Workspace>& o,
                 const Passes& passes) {
-  if constexpr (std::is_same_v<Workspace, none>) {
-    const std::size_t bytes = bytes_of<false>(exec, passes);
-    Kokkos::View<std::byte*, typename Exec::memory_space> own;
-    if (bytes > 0)
-      own = decltype(own)(
-          Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::workspace"),
-          bytes);
-    execution<Exec, true, false> run(exec, own.data());
-    passes(run);
-  } else {
-    const std::size_t bytes = bytes_of<true>(exec, passes), given = o.workspace.extent(0);
+  const std::size_t bytes = bytes_of(exec, passes);
+  Kokkos::View<std::byte*, typename Exec::memory_space> own;
+  std::byte* memory = nullptr;
+  if constexpr (!std::is_same_v<Workspace, none>) {
+    const std::size_t given = o.workspace.extent(0);
     require(given >= bytes, "options.workspace has ", given, " bytes, but this call needs ", bytes,
             ": ask workspace_size");
-    execution<Exec, true, true> run(exec, reinterpret_cast<std::byte*>(o.workspace.data()));
-    passes(run);
+    memory = reinterpret_cast<std::byte*>(o.workspace.data());
+  } else if (bytes > 0) {
+    own = decltype(own)(
+        Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, "delta_attention::workspace"), bytes);
+    memory = own.data();
   }
+  execution<Exec, true> run(exec, memory);
+  passes(run);
 }
 
 }  // namespace delta_attention::kernel

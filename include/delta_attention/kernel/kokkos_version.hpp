@@ -57,21 +57,20 @@ template <class Functor, class Policy> class whole_team_scratch {
 };
 
 /// Kokkos' CUDA backend passes a functor as a constant argument of the grid from 5.2 on, which has
-/// an address for the whole device and which a CUDA graph records. Before, a functor of more than
-/// 512 bytes goes through constant memory, which a graph does not record, unless the policy hints
-/// at light work; then, and where it is small, its address is that of a thread's copy.
+/// an address for the whole device. Before, what has an address there is a thread's copy.
 template <class Exec>
-inline constexpr bool has_constant_arguments =
+inline constexpr bool arguments_have_addresses =
 #if defined(KOKKOS_ENABLE_CUDA) && KOKKOS_VERSION < 50200
     !std::is_same_v<Exec, Kokkos::Cuda>;
 #else
     true;
 #endif
-template <class Functor> inline constexpr bool goes_through_constant_memory = sizeof(Functor) > 512;
 
-/// The policy of a launch; one that a graph may record keeps nothing on the host.
-template <bool Recordable, class Policy> auto launchable(const Policy& policy) {
-  if constexpr (Recordable && !has_constant_arguments<typename Policy::execution_space>)
+/// The policy of a launch that passes its functor as an argument. Before 5.2, Kokkos' CUDA backend
+/// has one of more than 512 bytes go through constant memory unless the policy hints at light work:
+/// the host then waits for the kernel before, and a CUDA graph does not record the functor.
+template <class Policy> auto by_argument(const Policy& policy) {
+  if constexpr (!arguments_have_addresses<typename Policy::execution_space>)
     return Kokkos::Experimental::require(policy,
                                          Kokkos::Experimental::WorkItemProperty::HintLightWeight);
   else

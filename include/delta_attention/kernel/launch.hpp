@@ -38,13 +38,11 @@ struct attention_functor {
 
 template <class Atom, class Run, class Functor>
 void launch_teams(const std::string& label, const Run& run, const Functor& f) {
-  using space = typename Run::space;
-  using plain_policy =
-      Kokkos::TeamPolicy<space, Kokkos::Schedule<Kokkos::Dynamic>, typename Atom::launch_bounds>;
+  using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::Schedule<Kokkos::Dynamic>,
+                                    typename Atom::launch_bounds>;
   int league = league_size(f.plan.items());
   if constexpr (pipelined<Atom>) league = Atom::league_size(run.instance(), f.plan.items());
-  auto teams =
-      launchable<Run::recordable>(plain_policy(run.instance(), league, Atom::team_size, 1));
+  auto teams = by_argument(policy(run.instance(), league, Atom::team_size, 1));
   const std::size_t scratch = Atom::scratch_bytes(f.p.head_size(), f.p.value_size());
   if (scratch > 0)  // and room to align it
     teams.set_scratch_size(Atom::scratch_level,
@@ -54,30 +52,31 @@ void launch_teams(const std::string& label, const Run& run, const Functor& f) {
   Kokkos::parallel_for(label, teams, f);
 }
 
-/// `data` is what a family found out for the whole launch: in the functor, if that has an address
-/// for the whole device; else a kernel before puts it into the call's memory.
+/// `data` is what a family found out for the whole launch. A pipelined atom gives its address to
+/// the copy engine: where an argument has none, a kernel before puts it into the call's memory.
 template <class Atom, class Run, class Element, class Mask, class Epilogue,
           class Data = no_launch_data>
 void launch(const std::string& label, Run& run, const problem<Element>& p, const Mask& m,
             const schedule& plan, const Epilogue& epilogue, const Data& data = {}) {
   if (plan.items() == 0) return;
-  using functor = attention_functor<Atom, Element, Mask, Epilogue, Data>;
   using space = typename Run::space;
-  if constexpr (pipelined<Atom> && Run::recordable && !has_constant_arguments<space>) {
+  const auto go = [&](const auto& launch_data) {
+    if constexpr (Run::launches)
+      launch_teams<Atom>(
+          label, run,
+          attention_functor<Atom, Element, Mask, Epilogue, std::decay_t<decltype(launch_data)>>{
+              p, m, plan, epilogue, launch_data});
+  };
+  if constexpr (pipelined<Atom> && !arguments_have_addresses<space>) {
     Data* kept = run.template take<Data>(1);
-    if constexpr (Run::launches) {
+    if constexpr (Run::launches)
       Kokkos::parallel_for(
-          "delta_attention::tensor_maps", Kokkos::RangePolicy<space>(run.instance(), 0, 1),
+          "delta_attention::tensor_maps",
+          by_argument(Kokkos::RangePolicy<space>(run.instance(), 0, 1)),
           KOKKOS_LAMBDA(int) { *kept = data; });
-      launch_teams<Atom>(label, run,
-                         attention_functor<Atom, Element, Mask, Epilogue, const Data*>{
-                             p, m, plan, epilogue, kept});
-    }
-  } else if constexpr (Run::launches) {
-    static_assert(
-        !pipelined<Atom> || has_constant_arguments<space> || goes_through_constant_memory<functor>,
-        "the copy engine reads its maps where the functor lies");
-    launch_teams<Atom>(label, run, functor{p, m, plan, epilogue, data});
+    go(static_cast<const Data*>(kept));
+  } else {
+    go(data);
   }
 }
 
