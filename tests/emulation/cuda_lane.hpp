@@ -12,7 +12,7 @@ namespace emulation {
 
 class cuda_lane {
  public:
-  static constexpr int lanes = 32, alignment = 1024;
+  static constexpr int lanes = 32, alignment = 1024, shared_memory = 227 << 10;
 
   cuda_lane(const team& t, std::size_t shared_bytes) : block_(&t.block()), thread_(t.team_rank()) {
     if (block_->lanes() != lanes) fail("a warp has 32 lanes, but a wave ", block_->lanes());

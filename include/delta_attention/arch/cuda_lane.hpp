@@ -19,6 +19,14 @@ namespace delta_attention::arch {
 class cuda_lane {
  public:
   static constexpr int lanes = 32, alignment = 1024;
+  /// Shared memory of a multiprocessor in bytes, as far as teams may have it.
+#if defined(KOKKOS_ARCH_HOPPER90) || defined(KOKKOS_ARCH_BLACKWELL100)
+  static constexpr int shared_memory = 227 << 10;
+#elif defined(KOKKOS_ARCH_AMPERE80) || defined(KOKKOS_ARCH_AMPERE87)
+  static constexpr int shared_memory = 163 << 10;
+#else
+  static constexpr int shared_memory = 99 << 10;
+#endif
 
   template <class Team>
   __device__ cuda_lane(const Team& team, std::size_t shared_bytes)

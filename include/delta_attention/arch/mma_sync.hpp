@@ -41,10 +41,13 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr int work_bytes = 192,
                        shared_bytes = 2 * D * (tile_rows + 4 * N) + Shape.warps * work_bytes;
   static constexpr bool skips_keys = false, several_kv_heads = false;
+  static constexpr int few_tiles = 4;
   static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
-  /// As many teams on a multiprocessor as a shared memory of 227 KiB holds, but at most two of four
-  /// warps: more would spill registers.
-  static constexpr int teams_at_once = Shape.warps == 1 ? 3 : 2;
+  /// As many teams on a multiprocessor as its shared memory holds (a team has 2 KiB besides its
+  /// own), but at most two of four warps: more would spill registers.
+  static constexpr int teams_fit = Lane::shared_memory / (shared_bytes + 2048),
+                       teams_at_once = Shape.warps > 1 && teams_fit > 2 ? 2 : teams_fit;
+  static_assert(teams_fit > 0);
   using launch_bounds = Kokkos::LaunchBounds<threads, teams_at_once>;
 
   /// Work items that fill the device once: of equal length, they end together.
@@ -257,12 +260,18 @@ template <class Lane> struct mma_sync_on {
   static constexpr bool rounds_weights = true;
 
   // d 128: bench/results/2026-11-24-nvidia-h100-development.json, against tiles of 32 keys; the
-  // others are not compared yet.
+  // others are not compared yet. Where 100 KiB must do, tiles are smaller.
   template <class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
-    with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64}, mma_shape{256, 4, 1, 32}>(p, f);
+    if constexpr (Lane::shared_memory > 100 << 10)
+      with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64}, mma_shape{256, 4, 1, 32}>(p,
+                                                                                               f);
+    else
+      with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32}, mma_shape{256, 2, 1, 32}>(p,
+                                                                                               f);
   }
-  // One warp a team: several teams on a multiprocessor wait for memory in turn.
+  // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
+  // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.)
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
     with_one_of<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64}, mma_shape{256, 1, 1, 32}>(p, f);

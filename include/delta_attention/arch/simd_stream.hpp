@@ -25,6 +25,7 @@ template <class Element> class simd_stream {
   static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1, tile_keys = 64,
                        tile_rows = panel_rows, scratch_level = 1, scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = true;
+  static constexpr int few_tiles = 1;
   static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 

@@ -24,7 +24,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
         value_size_(p.value_size()),
         group_(lane.group() - 1),
         first_row_(group_ * tile::panel_rows + lane.warp() % 4 * 16) {
-    if (group_ == 1) pass_turn();  // the other group is first
+    if (group_ == tile::groups - 1) pass_turn();  // group 0 is first
   }
   /// Which of the tile's panels is the group's.
   __device__ int panel() const { return group_; }
@@ -63,15 +63,18 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
             tile::place(tile::values + tile::values_turn_.stage * matrix_bytes, r, c), words4{});
     }
     lane_.publish();
-    lane_.named_barrier(3 + group_, tile::group_threads);
+    lane_.named_barrier(1 + tile::groups + group_, tile::group_threads);
   }
   __device__ void take_turn() { lane_.named_barrier(1 + group_, 2 * tile::group_threads); }
-  __device__ void pass_turn() { lane_.named_arrive(1 + (group_ ^ 1), 2 * tile::group_threads); }
+  __device__ void pass_turn() {
+    lane_.named_arrive(1 + (group_ + 1) % tile::groups, 2 * tile::group_threads);
+  }
 
   /// S = Q K^T of the keys that were awaited.
   __device__ void start_scores() {
-    const std::uint64_t queries = descriptor(tile::queries + tile::item_parity_ * matrix_bytes +
-                                             group_ * tile::panel_rows * 128),
+    const std::uint64_t queries =
+                            descriptor(tile::queries + tile::item_parity_ * tile::queries_bytes +
+                                       group_ * tile::panel_rows * 128),
                         keys = descriptor(tile::keys + tile::keys_turn_.stage * matrix_bytes);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL

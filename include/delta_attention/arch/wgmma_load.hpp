@@ -94,7 +94,7 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
     constexpr int pieces = D / 8, rows_at_once = tile::query_threads / pieces;
     const int thread = lane_.thread() % tile::query_threads;
     const int c = thread % pieces, first = thread / pieces;
-    const int queries = tile::queries + tile::item_parity_ * tile::matrix_bytes;
+    const int queries = tile::queries + tile::item_parity_ * tile::queries_bytes;
     DELTA_ATTENTION_NO_UNROLL
     for (int r = first; r < tile::tile_rows; r += rows_at_once) {
       const bool exists = r < rows.count && 8 * c < p_.head_size();

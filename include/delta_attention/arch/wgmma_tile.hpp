@@ -15,8 +15,8 @@ template <class Element, int D> class wgmma_query_loader;
 template <class Element, int D> class wgmma_consumer;
 
 /// A tile on Hopper (sm_90a): one warpgroup has keys and values copied to shared memory, two stages
-/// ahead, and two carry 64 rows each through wgmma, in turn: while one multiplies, the other takes
-/// exponentials. Lanes hold rows, keys and channels as mma.sync's do (arch/mma_sync.hpp).
+/// ahead, and two or three carry 64 rows each through wgmma, in turn: while one multiplies, others
+/// take exponentials. Lanes hold rows, keys and channels as mma.sync's do (arch/mma_sync.hpp).
 /// kernel/pipelined_loop.hpp has the order of the verbs.
 template <class Element, int D> class wgmma_tile {
  public:
@@ -25,7 +25,9 @@ template <class Element, int D> class wgmma_tile {
   using consumer = wgmma_consumer<Element, D>;
   using accumulator = float;
   using lane_type = hopper_lane;
-  static constexpr int groups = 2, panel_rows = 64, tile_rows = groups * panel_rows,
+  // The exponentials of a tile take as long whatever d is: beside the short products of d 64 there
+  // is time for those of a third group.
+  static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = 2;
   using key_bits = arch::key_bits<tile_keys>;
   static constexpr int group_threads = hopper_lane::group_threads,
@@ -43,15 +45,16 @@ template <class Element, int D> class wgmma_tile {
     return int(std::min(items, wanted_items(exec)));
   }
   // Per thread; setmaxnreg moves them from the copying group to the others.
-  static constexpr int copying_registers = 72, computing_registers = 216;
+  static constexpr int copying_registers = groups == 2 ? 72 : 32,
+                       computing_registers = groups == 2 ? 216 : 160;
 
  protected:
   // Shared memory. Matrices are halves of 64 channels, each rows of 128 bytes; there are two of
   // queries, an item's and the next one's.
   static constexpr int half_bytes = 128 * tile_keys, halves = D / 64,
-                       matrix_bytes = halves * half_bytes;
-  static_assert(tile_rows == tile_keys && D % 64 == 0 && D <= 128);
-  static constexpr int queries = 0, keys = 2 * matrix_bytes, values = keys + stages * matrix_bytes,
+                       matrix_bytes = halves * half_bytes, queries_bytes = 2 * D * tile_rows;
+  static_assert(D == 64 || (D == 128 && tile_rows == tile_keys));
+  static constexpr int queries = 0, keys = 2 * queries_bytes, values = keys + stages * matrix_bytes,
                        key_infos = values + stages * matrix_bytes,
                        value_infos = key_infos + stages * info_bytes,
                        works = value_infos + stages * info_bytes, barriers = works + 2 * work_bytes;

@@ -19,9 +19,10 @@ void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, c
       });
 }
 
-/// Cuts the keys until there are `wanted` items, or the parts become short.
-template <class Atom> schedule split(schedule plan, std::int64_t wanted) {
-  constexpr std::int64_t most = 64, least_keys = 8 * Atom::tile_keys;
+/// Cuts the keys until there are `wanted` items, or the parts have less than `least_tiles`.
+template <class Atom> schedule split(schedule plan, std::int64_t wanted, std::int64_t least_tiles) {
+  constexpr std::int64_t most = 64;
+  const std::int64_t least_keys = least_tiles * Atom::tile_keys;
   plan.split(
       std::min({most, wanted / std::max<std::int64_t>(plan.items(), 1), plan.keys / least_keys}),
       Atom::tile_keys);
@@ -33,7 +34,7 @@ template <class Atom> schedule split(schedule plan, std::int64_t wanted) {
 template <class Atom, class Exec, class Element>
 schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                        const row_set& rows) {
-  return split<Atom>({p, rows, heads_differ, Atom::tile_rows}, 4 * Atom::wanted_items(exec));
+  return split<Atom>({p, rows, heads_differ, Atom::tile_rows}, 4 * Atom::wanted_items(exec), 8);
 }
 
 /// States of the rows of a set under one mask.
@@ -59,11 +60,12 @@ schedule stream_schedule(const Exec& exec, const problem<Element>& p, bool heads
   if (Atom::several_kv_heads && !heads_differ)
     for (int n = 2; n <= p.kv_heads(); ++n)
       if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) together = n;
-  return split<Atom>({p, rows, heads_differ, Atom::tile_rows, together}, Atom::wanted_items(exec));
+  return split<Atom>({p, rows, heads_differ, Atom::tile_rows, together}, Atom::wanted_items(exec),
+                     2);
 }
 template <class Atom, class Element>
 bool streams(const problem<Element>& p, bool heads_differ, const row_set& rows) {
-  return rows.count * (heads_differ ? 1 : p.group()) <= Atom::tile_rows;
+  return rows.count * (heads_differ ? 1 : p.group()) <= Atom::few_tiles * Atom::tile_rows;
 }
 
 /// Attention of the rows of a set under one mask, as output; where the keys are split, by way of

@@ -28,7 +28,8 @@ template <class Element> struct correct_anchors {
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t anchor, int head,
                                   const Member& team) const {
-    const merged_states<accumulator> s(shown, batch, anchor, head), h(hidden, batch, anchor, head);
+    const merged_states<accumulator> s(team, shown, batch, anchor, head),
+        h(team, hidden, batch, anchor, head);
     const merge_weights<accumulator> w(s.lse(), h.lse());
     row_result<accumulator> sparse{1, s.lse()}, dense{1, w.lse};
     if (to.sink_logits.data != nullptr) {
@@ -39,8 +40,10 @@ template <class Element> struct correct_anchors {
     const std::int64_t token = anchors.first + anchor * anchors.step;
     accumulator* difference = shown.out.row(std::int64_t(batch) * shown.splits, anchor, head);
     Element* out = to.out.row(batch, token, head);
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(shown.out.channels)), [&](int c) {
-      const accumulator x = s.channel(c), d = (w.a * x + w.b * h.channel(c)) * dense.factor;
+    // A lane has the same channels in both.
+    s.for_each_channel(team, [&](int c, accumulator x) { difference[c] = x; });
+    h.for_each_channel(team, [&](int c, accumulator y) {
+      const accumulator x = difference[c], d = (w.a * x + w.b * y) * dense.factor;
       out[c] = Element(d);
       // Nothing hidden, nothing to correct: exactly 0, whatever the rounding of the weights.
       difference[c] = w.b == 0 && w.a == 1 ? accumulator(0) : d - x * sparse.factor;

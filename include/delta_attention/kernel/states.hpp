@@ -76,21 +76,37 @@ template <class T> struct merge_weights {
 /// All states of one row, merged.
 template <class T> class merged_states {
  public:
-  KOKKOS_INLINE_FUNCTION merged_states(const row_states<T>& states, int batch, std::int64_t row,
-                                       int head)
+  template <class Member>
+  KOKKOS_INLINE_FUNCTION merged_states(const Member& team, const row_states<T>& states, int batch,
+                                       std::int64_t row, int head)
       : states_(states), first_(std::int64_t(batch) * states.splits), row_(row), head_(head) {
-    for (int s = 0; s < states_.splits; ++s) top_ = top_ < part(s) ? part(s) : top_;
-    for (int s = 0; s < states_.splits; ++s) sum_ += weight(s);
+    const auto parts = Kokkos::TeamVectorRange(team, states_.splits);
+    Kokkos::parallel_reduce(
+        parts, [&](int s, T& top) { top = top < part(s) ? part(s) : top; }, Kokkos::Max<T>(top_));
+    Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(s); }, sum_);
   }
   KOKKOS_INLINE_FUNCTION T lse() const {
     return sum_ > 0 ? top_ + Kokkos::log(sum_) : sum_ == 0 ? nothing : sum_;
   }
-  KOKKOS_INLINE_FUNCTION T channel(int c) const {
-    T merged = 0;
-    for (int s = 0; s < states_.splits; ++s)
-      if (part(s) != nothing)
-        merged += weight(s) / sum_ * states_.out.row(first_ + s, row_, head_)[c];
-    return merged;
+  /// f(channel, its merged value), once for every channel.
+  template <class Member, class F>
+  KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
+    constexpr int lanes = 32, together = 4;  // loads of several channels are on their way at once
+    const int channels = int(states_.out.channels);
+    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, lanes), [&](int lane) {
+      for (int first = lane; first < channels; first += lanes * together) {
+        T merged[together] = {};
+        for (int s = 0; s < states_.splits; ++s) {
+          if (part(s) == nothing) continue;
+          const T share = weight(s) / sum_;
+          const T* from = states_.out.row(first_ + s, row_, head_) + first;
+          for (int i = 0; i < together; ++i)
+            if (first + i * lanes < channels) merged[i] += share * from[i * lanes];
+        }
+        for (int i = 0; i < together; ++i)
+          if (first + i * lanes < channels) f(first + i * lanes, merged[i]);
+      }
+    });
   }
 
  private:
@@ -116,14 +132,14 @@ template <class Element> struct store_merged {
 
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t row, int head, const Member& team) const {
-    const merged_states<accumulator> merged(states, batch, row, head);
+    const merged_states<accumulator> merged(team, states, batch, row, head);
     row_result<accumulator> result{1, merged.lse()};
     if (to.sink_logits.data != nullptr)
       result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
     const std::int64_t token = rows.first + row * rows.step;
     Element* out = to.out.row(batch, token, head);
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(states.out.channels)),
-                         [&](int c) { out[c] = Element(merged.channel(c) * result.factor); });
+    merged.for_each_channel(team,
+                            [&](int c, accumulator x) { out[c] = Element(x * result.factor); });
     if (to.lse.data != nullptr)
       Kokkos::single(Kokkos::PerTeam(team), [&] { *to.lse.row(batch, token, head) = result.lse; });
   }
