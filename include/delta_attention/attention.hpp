@@ -92,7 +92,8 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
   using element = typename Q::non_const_value_type;
   using family = arch::preferred<Exec, element>;
   const kernel::row_set rows{0, 1, c.in.queries()};
-  const bool heads_differ = mask::bind(m, c.in.geometry()).varies_by_head();
+  const auto bound = mask::bind(m, c.in.geometry());
+  const bool heads_differ = bound.varies_by_head();
   std::ostringstream line;
   const auto begin = [&](const std::string& instructions) -> std::ostream& {
     return line << "delta_attention " DELTA_ATTENTION_VERSION ": " << instructions << " on "
@@ -108,7 +109,7 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
           << kernel::stream_schedule<Stream>(exec, c.in, heads_differ, rows).splits << " ways";
       return;
     }
-    family::template with_tile<Exec>(
+    family::template with_tile<Exec, std::decay_t<decltype(bound)>>(
         c.in, [&]<class Tile>(std::type_identity<Tile>, const auto&...) {
           const int splits = kernel::tile_schedule<Tile>(exec, c.in, heads_differ, rows).splits;
           begin(Tile::description())

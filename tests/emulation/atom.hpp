@@ -108,9 +108,9 @@ template <class Family> struct emulated_family {
   static std::string description() { return "emulated " + Family::description(); }
   static constexpr bool rounds_weights = requires { requires Family::rounds_weights; };
 
-  template <class Exec, class Element, class F>
+  template <class Exec, class Mask, class Element, class F>
   static void with_tile(const delta_attention::kernel::problem<Element>& p, const F& f) {
-    Family::template with_tile<Exec>(p, in_a_block(f));
+    Family::template with_tile<Exec, Mask>(p, in_a_block(f));
   }
   template <class Exec, class Element, class F>
   static void with_stream(const delta_attention::kernel::problem<Element>& p, const F& f) {

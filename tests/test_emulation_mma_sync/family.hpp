@@ -22,7 +22,7 @@ using production = da::arch::mma_sync_on<emulation::cuda_lane>;
 struct small {
   static std::string description() { return "small mma_sync"; }
   static constexpr bool rounds_weights = true;
-  template <class, class Element, class F>
+  template <class, class, class Element, class F>
   static void with_tile(const da::kernel::problem<Element>&, const F& f) {
     f(tile<Element, 2>{});
   }

@@ -261,7 +261,7 @@ template <class Lane> struct mma_sync_on {
 
   // d 128: bench/results/2026-11-24-nvidia-h100-development.json, against tiles of 32 keys; the
   // others are not compared yet. Where 100 KiB must do, tiles are smaller.
-  template <class, class Element, class F>
+  template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
     if constexpr (Lane::shared_memory > 100 << 10)
       with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64}, mma_shape{256, 4, 1, 32}>(p,

@@ -152,7 +152,7 @@ struct scalar {
   static constexpr int team_size =
       Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible ? 1 : 64;
 
-  template <class Exec, class Element, class F>
+  template <class Exec, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>&, const F& f) {
     f(std::type_identity<scalar_tile<Element, team_size<Exec>>>{});
   }

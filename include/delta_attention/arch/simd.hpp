@@ -292,7 +292,7 @@ template <class Element> class simd_tile {
 /// Vectors of the host's processor, for every element type but double.
 struct simd {
   static std::string description() { return simd_description(); }
-  template <class, class Element, class F>
+  template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>&, const F& f) {
     f(std::type_identity<simd_tile<Element>>{});
   }

@@ -13,17 +13,19 @@
 namespace delta_attention::arch {
 
 /// Hopper's tensor cores, for 16-bit elements and head sizes to 128 of tensors that its copy engine
-/// can read; other calls, and few rows, are for mma_sync.
+/// can read, under masks of the library's own; other calls, and few rows, are for mma_sync.
 struct wgmma {
   static std::string description() { return wgmma_tile<bfloat16, 64>::description(); }
   static constexpr bool rounds_weights = true;
 
-  template <class Exec, class Element, class F>
+  template <class Exec, class Mask, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
     const int channels = std::max(p.head_size(), p.value_size());
     tensor_maps maps;
-    if (channels > 128 || !rows_are_aligned(p.q) || !make_maps(maps, p))
-      mma_sync::with_tile<Exec>(p, f);
+    if constexpr (!mask::is_ours<Mask>)  // the copying warps have few registers
+      mma_sync::with_tile<Exec, Mask>(p, f);
+    else if (channels > 128 || !rows_are_aligned(p.q) || !make_maps(maps, p))
+      mma_sync::with_tile<Exec, Mask>(p, f);
     else if (channels > 64)
       f(std::type_identity<wgmma_tile<Element, 128>>{}, maps);
     else

@@ -12,7 +12,7 @@ namespace delta_attention::kernel {
 template <class Family, class Run, class Element, class Mask, class Epilogue>
 void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                 const row_set& rows, const Epilogue& epilogue) {
-  Family::template with_tile<typename Run::space>(
+  Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
         const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows);
         launch<Atom>(label, run, p, bound, plan, epilogue, data...);
@@ -42,7 +42,7 @@ template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                  const row_set& rows) {
   row_states<accumulator_of<Element>> states;
-  Family::template with_tile<typename Run::space>(
+  Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
         const schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
         states = decltype(states)::take(run, p, rows.count, plan.splits);
@@ -93,7 +93,7 @@ void output_pass(const std::string& label, Run& run, const problem<Element>& p, 
     if (streams<Atom>(p, heads_differ, rows))
       merged(atom, stream_schedule<Atom>(run.instance(), p, heads_differ, rows));
     else
-      Family::template with_tile<space>(p, tiled);
+      Family::template with_tile<space, Mask>(p, tiled);
   });
 }
 

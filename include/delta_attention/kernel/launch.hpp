@@ -25,7 +25,8 @@ struct attention_functor {
   Epilogue epilogue;
   Data data;
 
-  template <class Member> KOKKOS_FUNCTION void operator()(const Member& team) const {
+  // Not a function that the kernel calls: its registers would not be those of the warp that calls.
+  template <class Member> KOKKOS_FORCEINLINE_FUNCTION void operator()(const Member& team) const {
     if constexpr (pipelined<Atom>) {
       attend_pipelined<Atom>(team, data, p, mask, plan, epilogue);
     } else {

@@ -31,6 +31,8 @@ template <bound_mask A> struct bound_hidden {
   KOKKOS_FUNCTION bool varies_by_head() const { return shown.varies_by_head(); }
 };
 
+template <class A> inline constexpr bool is_ours<bound_hidden<A>> = is_ours<A>;
+
 template <class A> struct negated {
   A a;
   KOKKOS_FUNCTION bool allows(int batch, int head, std::int64_t position, std::int64_t key) const {

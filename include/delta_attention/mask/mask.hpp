@@ -120,6 +120,11 @@ template <class User> struct derived {
   KOKKOS_FUNCTION bool varies_by_head() const { return true; }
 };
 
+/// Is all that kernels ask of a bound mask the library's own? A user's function may call others and
+/// need any number of registers.
+template <class M> inline constexpr bool is_ours = true;
+template <class User> inline constexpr bool is_ours<derived<User>> = false;
+
 /// The mask as the kernels of one call see it.
 template <class M> auto bind(const M& m, const geometry& sizes) {
   static_assert(mask_like<M>, "a mask must be derived from delta_attention::mask_base");
