@@ -126,9 +126,9 @@ template <class Element, int D> class wgmma_tile {
       make(item_taken, 1, groups * 4 + 1);
       make(queries_full, 1, query_threads);
       make(keys_full, stages, 1);
-      make(keys_empty, stages, groups);
+      make(keys_empty, stages, groups * 4);
       make(values_full, stages, 1);
-      make(values_empty, stages, groups);
+      make(values_empty, stages, groups * 4);
       lane.publish();
     }
     lane.barrier();

@@ -8,9 +8,20 @@
 
 namespace delta_attention::kernel {
 
-/// The mask within causal; the library's own causal masks are that already.
+/// Does a mask see no key after the row's position, by its type?
+template <class M> inline constexpr bool is_within_causal = false;
+template <> inline constexpr bool is_within_causal<causal> = true;
+template <> inline constexpr bool is_within_causal<sink_window> = true;
+template <class A, class B>
+inline constexpr bool is_within_causal<mask::union_of<A, B>> =
+    is_within_causal<A> && is_within_causal<B>;
+template <class A, class B>
+inline constexpr bool is_within_causal<mask::intersection_of<A, B>> =
+    is_within_causal<A> || is_within_causal<B>;
+
+/// The mask within causal.
 template <class M> auto within_causal(const M& m) {
-  if constexpr (std::is_same_v<M, causal> || std::is_same_v<M, sink_window>)
+  if constexpr (is_within_causal<M>)
     return m;
   else
     return m & causal{};

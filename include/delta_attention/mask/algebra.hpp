@@ -6,6 +6,7 @@ namespace delta_attention {
 namespace mask {
 
 template <bound_mask A, bound_mask B> struct bound_union {
+  static constexpr int complexity = complexity_of<A>() + complexity_of<B>();
   A a;
   B b;
 
@@ -34,6 +35,7 @@ template <bound_mask A, bound_mask B> struct bound_union {
 };
 
 template <bound_mask A, bound_mask B> struct bound_intersection {
+  static constexpr int complexity = complexity_of<A>() + complexity_of<B>();
   A a;
   B b;
   std::int64_t keys;
@@ -60,11 +62,6 @@ template <bound_mask A, bound_mask B> struct bound_intersection {
   KOKKOS_FUNCTION bool next_is_tight() const { return false; }
   KOKKOS_FUNCTION bool varies_by_head() const { return a.varies_by_head() || b.varies_by_head(); }
 };
-
-template <class A, class B>
-inline constexpr bool is_ours<bound_union<A, B>> = is_ours<A> && is_ours<B>;
-template <class A, class B>
-inline constexpr bool is_ours<bound_intersection<A, B>> = is_ours<A> && is_ours<B>;
 
 /// `allows` on one block of rows and keys, for which the leaf masks were classified beforehand: a
 /// block list need not be searched for every element of a block that it shows as a whole.

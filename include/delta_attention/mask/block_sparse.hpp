@@ -18,6 +18,7 @@ template <class MemorySpace> struct block_sparse : mask_base {
 
   /// @cond internal
   struct bound {
+    static constexpr int complexity = 2;
     const std::int64_t* offsets;
     const std::int32_t* indices;
     std::int64_t query_blocks, query_block, key_block, queries, keys, query_offset;

@@ -9,6 +9,7 @@ namespace delta_attention::mask {
 /// dense attention sees. A mask that knows brings `next_hidden(rows, from)`, which is `next` of
 /// these keys.
 template <bound_mask A> struct bound_hidden {
+  static constexpr int complexity = complexity_of<A>();
   A shown;
   causal::bound dense;
 
@@ -30,8 +31,6 @@ template <bound_mask A> struct bound_hidden {
   KOKKOS_FUNCTION bool next_is_tight() const { return false; }
   KOKKOS_FUNCTION bool varies_by_head() const { return shown.varies_by_head(); }
 };
-
-template <class A> inline constexpr bool is_ours<bound_hidden<A>> = is_ours<A>;
 
 template <class A> struct negated {
   A a;

@@ -95,6 +95,7 @@ KOKKOS_INLINE_FUNCTION std::uint32_t bits_below(int n) {
 
 /// A user's mask, with what it does not say itself derived from `allows`.
 template <class User> struct derived {
+  static constexpr int complexity = 1000;  // its function may be of any size and call others
   User user;
   geometry sizes;
 
@@ -120,10 +121,13 @@ template <class User> struct derived {
   KOKKOS_FUNCTION bool varies_by_head() const { return true; }
 };
 
-/// Is all that kernels ask of a bound mask the library's own? A user's function may call others and
-/// need any number of registers.
-template <class M> inline constexpr bool is_ours = true;
-template <class User> inline constexpr bool is_ours<derived<User>> = false;
+/// How much code a kernel has for a bound mask: 1 for one of intervals, unless it says otherwise.
+template <class M> constexpr int complexity_of() {
+  if constexpr (requires { M::complexity; })
+    return M::complexity;
+  else
+    return 1;
+}
 
 /// The mask as the kernels of one call see it.
 template <class M> auto bind(const M& m, const geometry& sizes) {
