@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,19 +13,10 @@
 #include "model.hpp"
 #include "options.hpp"
 #include "progress.hpp"
+#include "result.hpp"
 #include "scoring.hpp"
 
 namespace prefill {
-
-struct result {
-  method how;
-  bool in_table = true;
-  double percent = 0;                // visible pairs of dense attention's
-  double seconds = 0;                // attention of all layers
-  double speed_up = 0;               // dense attention's seconds by these
-  std::optional<double> error{};     // the median row's relative error
-  std::optional<double> perplexity{}, divergence{};
-};
 
 template <class T>
 double median(std::vector<T>& values) {
@@ -42,8 +32,9 @@ inline double all_layers(std::vector<double> seconds) {
 
 class experiment {
  public:
-  experiment(options const& o, std::int64_t prefill, progress& bar)
-      : options_(o), prefill_(prefill), bar_(bar), table_(table_methods(o.method, prefill)) {}
+  experiment(options const& o, crew& all, std::int64_t prefill, progress& bar)
+      : options_(o), all_(all), prefill_(prefill), bar_(bar),
+        table_(table_methods(o.method, prefill)) {}
 
   std::vector<result> with_model(model const& m, std::vector<int> tokens) {
     auto const count = std::int64_t(tokens.size()) - 1;
@@ -60,17 +51,17 @@ class experiment {
       double comparing = 0;
       std::vector<double> own;
       auto const label = label_of(how);
-      auto const states = m.forward(tokens, buffers, [&](std::int64_t layer) {
+      auto const states = m.forward(all_, tokens, buffers, [&](std::int64_t layer) {
         bar_.step(label, layer, m.layers());
         own.push_back(buffers.attend(how, prefill_));
         if (!compares) return;
         Kokkos::Timer beside;
         buffers.download();
         for (std::size_t i = 1; i < table_.size(); ++i)
-          seconds[i].push_back(buffers.compare(table_[i], prefill_, errors[i]));
+          seconds[i].push_back(buffers.compare(all_, table_[i], prefill_, errors[i]));
         comparing += beside.seconds();
       });
-      auto const [perplexity, divergence] = score.of(states.data() + prefill_ * m.width());
+      auto const [perplexity, divergence] = score.of(all_, states.data() + prefill_ * m.width());
       auto& r = add(how, in_table, all_layers(own));
       r.perplexity = perplexity;
       r.divergence = divergence;
@@ -102,20 +93,21 @@ class experiment {
     layer_attention buffers(prefill_, heads, kv_heads, d);
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
-    auto const fill = [&](host_tensor const& all) {
-      std::generate_n(all.data(), all.size(), [&] { return normal(random); });
+    auto const fill = [&](std::int64_t a_token) {
+      std::vector<float> values(std::size_t(prefill_ * a_token));
+      std::ranges::generate(values, [&] { return normal(random); });
+      return values;
     };
-    fill(buffers.q()), fill(buffers.k()), fill(buffers.v());
+    auto q = fill(heads * d), k = fill(kv_heads * d), v = fill(kv_heads * d);
     constexpr float shared = 1.5F;  // what all queries have in common, and heavy keys answer to
+    for (auto& value : q) value += shared;
     for (std::int64_t t = 0; t < prefill_; ++t) {
-      for (std::int64_t h = 0; h < heads; ++h)
-        for (std::int64_t c = 0; c < d; ++c) buffers.q()(0, t, h, c) += shared;
       bool const heavy = t == 0 || random() % 200 == 0;
-      for (std::int64_t h = 0; heavy && h < kv_heads; ++h)
-        for (std::int64_t c = 0; c < d; ++c) buffers.k()(0, t, h, c) += 0.6F;
+      for (std::int64_t c = 0; heavy && c < kv_heads * d; ++c)
+        k[std::size_t(t * kv_heads * d + c)] += 0.6F;
     }
-    std::fill_n(buffers.v().data(), kv_heads * d, 0.0F);
-    buffers.upload();
+    std::fill_n(v.begin(), kv_heads * d, 0.0F);
+    buffers.set(q, k, v);
     bar_.plan(int(table_.size()));
     Kokkos::Timer clock;
     add(table_[0], true, buffers.attend(table_[0], prefill_));
@@ -125,7 +117,7 @@ class experiment {
     auto const run = [&](method const& how, bool in_table) {
       std::vector<float> errors;
       clock.reset();
-      auto& r = add(how, in_table, buffers.compare(how, prefill_, errors));
+      auto& r = add(how, in_table, buffers.compare(all_, how, prefill_, errors));
       r.error = median(errors);
       bar_.run_done(label_of(how), clock.seconds());
     };
@@ -196,6 +188,7 @@ class experiment {
   static constexpr double time_limit = 240;  // seconds: building it has its part of five minutes
 
   options const& options_;
+  crew& all_;
   std::int64_t prefill_;
   progress& bar_;
   std::vector<method> table_;

@@ -62,6 +62,8 @@ std::vector<int> read_document(options const& o, gguf const& file, std::int64_t 
 }
 
 void run_model(options const& o, progress& bar) {
+  crew all;
+  check_blas(all);
   gguf const file(o.model);
   if (auto const kind = file.text("tokenizer.ggml.model", "none"); kind != "gpt2")
     file.fail("its vocabulary is of the kind '" + kind +
@@ -74,29 +76,32 @@ void run_model(options const& o, progress& bar) {
   auto const count = std::int64_t(tokens.size()) - 1;
   auto const document = std::filesystem::path(o.text).filename().string();
   auto const name = std::filesystem::path(o.model).stem().string();
+  auto const path =
+      layer_attention(count - scored_tokens, m.heads(), m.kv_heads(), m.d()).path();
   std::cout << "Model      " << name << " (" << m.layers() << " layers, " << m.heads() << '/'
             << m.kv_heads() << " heads, d " << m.d() << ")\nDocument   " << document << ", "
             << count << " tokens: " << count - scored_tokens << " prefilled, then "
             << scored_tokens << " decoded\n"
-            << "Attention  "
-            << layer_attention(count - scored_tokens, m.heads(), m.kv_heads(), m.d()).path()
-            << std::endl;
-  experiment runs(o, count - scored_tokens, bar);
+            << "Linear     " << all.description() << "\nAttention  " << path << std::endl;
+  experiment runs(o, all, count - scored_tokens, bar);
   auto const results = runs.with_model(m, std::move(tokens));
   report(o, results, name + " on " + document,
-         {{"model", name}, {"document", document}, {"tokens", std::to_string(count)}});
+         {{"model", name}, {"document", document}, {"tokens", std::to_string(count)},
+          {"linear", all.description()}, {"attention", path}});
 }
 
 void run_random(options const& o, progress& bar) {
   auto const count = o.tokens.value_or(default_tokens);
+  auto const path = layer_attention(count, 9, 3, 64).path();
   std::cout << "No --model is given: attention alone, on " << count
             << " random tokens (9/3 heads, d 64) with a few heavy keys.\n"
                "Perplexity and divergence need a model, and a document for it; see prefill --help.\n"
-            << "Attention  " << layer_attention(count, 9, 3, 64).path() << std::endl;
-  experiment runs(o, count, bar);
+            << "Attention  " << path << std::endl;
+  crew all;
+  experiment runs(o, all, count, bar);
   auto const results = runs.with_random_tensors(9, 3, 64);
   report(o, results, "On random tensors with heavy keys, which suit the correction",
-         {{"model", "none"}, {"tokens", std::to_string(count)}});
+         {{"model", "none"}, {"tokens", std::to_string(count)}, {"attention", path}});
 }
 
 }  // namespace
@@ -115,8 +120,6 @@ int main(int count, char** arguments) {
     if (o.model.empty()) {
       run_random(o, bar);
     } else {
-      prepare_blas();
-      check_blas();
       run_model(o, bar);
     }
     return 0;

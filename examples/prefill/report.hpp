@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "experiment.hpp"
+#include "options.hpp"
+#include "result.hpp"
 
 namespace prefill {
 

@@ -1,11 +1,10 @@
 // How far a run's predictions are from the document and from the dense model's predictions.
 #pragma once
 
-#include <algorithm>
+#include <Kokkos_Core.hpp>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include "model.hpp"
@@ -17,47 +16,69 @@ struct score {
   double divergence = 0;  // mean KL(dense || this), nats, over the full vocabulary
 };
 
+/// The loss of one row of logits, and its divergence from the dense run's row. The dense run's own
+/// rows are left as log-probabilities instead, to compare with.
+struct scored {
+  static constexpr char const* label = "prefill: score";
+  float const* logits;  // (row, word)
+  float* dense;         // likewise
+  int const* targets;
+  double *loss, *divergence;
+  std::int64_t words;
+  bool is_dense;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(Lanes const& lanes, std::int64_t i) const {
+    float const* const row = logits + i * words;
+    float* const log_dense = dense + i * words;
+    float const top = lanes.max(words, [&](std::int64_t w) { return row[w]; });
+    double const sum =
+        lanes.sum(words, [&](std::int64_t w) { return double(Kokkos::exp(row[w] - top)); });
+    double const norm = double(top) + Kokkos::log(sum);
+    auto const log_probability = [&](std::int64_t w) { return float(double(row[w]) - norm); };
+    loss[i] = norm - double(row[targets[i]]);
+    if (is_dense) lanes.each(words, [&](std::int64_t w) { log_dense[w] = log_probability(w); });
+    else
+      divergence[i] = lanes.sum(words, [&](std::int64_t w) {
+        return double(Kokkos::exp(log_dense[w])) * double(log_dense[w] - log_probability(w));
+      });
+  }
+};
+
 class scorer {
  public:
   /// `targets`: the token that really follows each scored row.
-  scorer(model const& m, std::vector<int> targets) : model_(m), targets_(std::move(targets)) {}
+  scorer(model const& m, std::vector<int> const& targets)
+      : model_(m), targets_(upload(targets)), rows_(std::int64_t(targets.size())) {}
 
   /// `states`: the scored rows' final states. The first call is the dense run's.
-  score of(float const* states) {
-    auto const rows = std::int64_t(targets_.size()), words = model_.vocabulary();
-    bool const first = dense_.empty();
-    if (first) dense_.resize(std::size_t(rows * words));
-    std::vector<double> loss(targets_.size(), 0.0), divergence(targets_.size(), 0.0);
-    in_chunks("prefill: score", rows, chunk, [&](std::int64_t begin, std::int64_t count) {
-      std::vector<float> logits(std::size_t(count * words));
-      model_.logits(states + begin * model_.width(), count, logits.data());
-      for (std::int64_t r = 0; r < count; ++r) {
-        auto const at = std::size_t(begin + r);
-        float const* const row = logits.data() + r * words;
-        float* const dense = dense_.data() + std::int64_t(at) * words;
-        float const top = *std::max_element(row, row + words);
-        double sum = 0;
-        for (std::int64_t w = 0; w < words; ++w) sum += double(std::exp(row[w] - top));
-        double const norm = double(top) + std::log(sum);
-        loss[at] = norm - double(row[targets_[at]]);
-        for (std::int64_t w = 0; w < words; ++w) {
-          auto const log_probability = float(double(row[w]) - norm);
-          if (first) dense[w] = log_probability;
-          else divergence[at] += double(std::exp(dense[w])) * double(dense[w] - log_probability);
-        }
-      }
+  score of(crew& all, float const* states) {
+    auto const words = model_.vocabulary();
+    bool const is_dense = dense_.size() == 0;
+    if (is_dense) dense_ = room_for<float>(rows_ * words);
+    array<double> const loss("prefill: loss", std::size_t(rows_));
+    array<double> const divergence("prefill: divergence", std::size_t(rows_));
+    all.share("prefill: score", rows_, chunk, [&](worker& work) {
+      auto const first = work.begin();
+      float* const logits = work.take(words);
+      model_.logits(work, states + first * model_.width(), logits);
+      work.each(scored{logits, dense_.data() + first * words, targets_.data() + first,
+                       loss.data() + first, divergence.data() + first, words, is_dense});
     });
-    auto const mean = [rows](std::vector<double> const& all) {
-      return std::accumulate(all.begin(), all.end(), 0.0) / double(rows);
-    };
     return {std::exp(mean(loss)), mean(divergence)};
   }
 
  private:
+  static double mean(array<double> const& values) {
+    auto const all = download(values);
+    return std::accumulate(all.begin(), all.end(), 0.0) / double(all.size());
+  }
+
   static constexpr std::int64_t chunk = 32;
   model const& model_;
-  std::vector<int> targets_;
-  std::vector<float> dense_;  // the dense run's log-probabilities (row, word)
+  array<int> targets_;
+  std::int64_t rows_;
+  numbers dense_;  // the dense run's log-probabilities (row, word)
 };
 
 }  // namespace prefill
