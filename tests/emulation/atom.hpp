@@ -35,6 +35,7 @@ template <class Atom, int Lanes = 32> struct emulated {
   static constexpr int tile_rows = Atom::tile_rows, tile_keys = Atom::tile_keys, team_size = 1,
                        scratch_level = 1, scratch_alignment = 1;
   static constexpr bool several_kv_heads = Atom::several_kv_heads;
+  static constexpr int few_tiles = Atom::few_tiles;
   using launch_bounds = Kokkos::LaunchBounds<>;
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return Atom::wanted_items(exec);
