@@ -24,9 +24,8 @@ template <class Lse = none, class SinkLogits = none, class Workspace = none> str
   /// View (query head) of float: learned logits that join the softmax denominator and nothing else.
   SinkLogits sink_logits = {};
   /// View (byte) of std::byte, char or unsigned char, of at least `workspace_size(...)` bytes: the
-  /// call's temporary memory. Such a call allocates nothing
-  /// and never waits on the host, so that a CUDA graph can record it. Calls that may run at the
-  /// same time need workspaces of their own.
+  /// call's temporary memory. Such a call allocates nothing and never waits on the host, so that a
+  /// CUDA graph can record it. Calls that may run at the same time need workspaces of their own.
   Workspace workspace = {};
 };
 

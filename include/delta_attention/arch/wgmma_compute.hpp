@@ -49,8 +49,8 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.await(at(tile::values_full, turn.stage), turn.parity);
     return tile::template kept<Info>(tile::value_infos + turn.stage * tile::info_bytes);
   }
-  /// Zeros for the awaited values that are not wanted. Both groups write them, rather than wait for
-  /// each other.
+  /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
+  /// for another.
   __device__ void clear_values(const typename tile::key_bits& wanted) {
     const int r = lane_.thread() % tile::group_threads;
     if (!wanted[r]) {

@@ -105,7 +105,7 @@ template <class Tile, class Loader> KOKKOS_FORCEINLINE_FUNCTION void load_querie
 }
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
-/// together, behind the softmax of the other group; across items too.
+/// together, behind the softmax of the others.
 template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
 KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
                                          const Mask& mask, const Epilogue& epilogue) {
