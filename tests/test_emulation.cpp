@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emulation/cuda_lane.hpp"
+#include "test_emulation/runs.hpp"
 
 namespace {
 
@@ -16,30 +17,16 @@ using Catch::Matchers::ContainsSubstring;
 using emulation::block;
 using emulation::cuda_lane;
 using emulation::cuda::words4;
+using emulation_test::error_on;
+using emulation_test::run_on;
 
 constexpr int shared_bytes = 4096;
 
-/// Runs kernel(lane) on a block; several orders of lanes, since no check may hang on luck.
-template <class Kernel> void run(const Kernel& kernel, int warps = 2) {
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-    block where(warps, cuda_lane::lanes, shared_bytes, seed);
-    emulation::run(where, 1, [&](const emulation::team& t) { kernel(cuda_lane(t, shared_bytes)); });
-  }
+template <class Kernel> void run(const Kernel& kernel) {
+  run_on<cuda_lane>(kernel, shared_bytes);
 }
-/// What the emulator says of a kernel with an error.
-template <class Kernel> std::string error_of(const Kernel& kernel, int warps = 2) {
-  std::string said;
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-    block where(warps, cuda_lane::lanes, shared_bytes, seed);
-    try {
-      emulation::run(where, 1,
-                     [&](const emulation::team& t) { kernel(cuda_lane(t, shared_bytes)); });
-      return "no error with seed " + std::to_string(seed);
-    } catch (const emulation::failure& f) {
-      said = f.what();
-    }
-  }
-  return said;
+template <class Kernel> std::string error_of(const Kernel& kernel) {
+  return error_on<cuda_lane>(kernel, shared_bytes);
 }
 template <class Kernel> void caught(const Kernel& kernel, const std::string& words) {
   const std::string said = error_of(kernel);
@@ -293,4 +280,7 @@ TEST_CASE("emulation: bank conflicts", "[emulation]") {
   CHECK(loads([](int l) { return 16 * l; }, words4{}) == 4);
   CHECK(loads([](int l) { return 128 * l; }, words4{}) == 32);
   CHECK(loads([](int l) { return 128 * l + (l % 8) * 16; }, words4{}) == 4);  // swizzled
+  // Lanes 0 to 3 and 20 to 23 want the same banks, and do not meet.
+  const auto crossed = [](int l) { return 128 * l + 64 * ((l / 4 ^ l / 16) % 2) + 16 * (l % 4); };
+  CHECK(loads(crossed, words4{}) == 4);
 }

@@ -31,9 +31,9 @@ inline gpu& the_gpu() {
   return one;
 }
 
-template <class Atom, int Lanes = 32> struct emulated {
+template <class Atom> struct emulated {
   static constexpr int tile_rows = Atom::tile_rows, tile_keys = Atom::tile_keys, team_size = 1,
-                       scratch_level = 1, scratch_alignment = 1;
+                       vector_length = 1, scratch_level = 1, scratch_alignment = 1;
   static constexpr bool several_kv_heads = Atom::several_kv_heads;
   static constexpr int few_tiles = Atom::few_tiles;
   using launch_bounds = Kokkos::LaunchBounds<>;
@@ -48,10 +48,11 @@ template <class Atom, int Lanes = 32> struct emulated {
 
   /// This host thread's block.
   block& fresh_block(std::uint64_t seed) const {
+    constexpr int lanes = Atom::lane_type::lanes;
     const std::size_t bytes = Atom::scratch_bytes(d, dv);
     thread_local std::unique_ptr<block> mine;
     if (!mine || mine->shared_bytes() != bytes)
-      mine = std::make_unique<block>(Atom::team_size / Lanes, Lanes, bytes);
+      mine = std::make_unique<block>(Atom::team_size * Atom::vector_length / lanes, lanes, bytes);
     mine->seed(seed);
     mine->global().clear();
     mine->loads = mine->stores = {};
@@ -70,8 +71,8 @@ template <class T> void allow(global_memory& memory, const delta_attention::tens
 
 /// kernel::attend on the lanes of a block; found by the atom's namespace, and nearer than the
 /// library's. Some blocks get their item twice: what an item leaves behind must not hurt the next.
-template <class Atom, int Lanes, class Element, class Mask, class Epilogue>
-void attend(emulated<Atom, Lanes>& atom, const delta_attention::kernel::problem<Element>& p,
+template <class Atom, class Element, class Mask, class Epilogue>
+void attend(emulated<Atom>& atom, const delta_attention::kernel::problem<Element>& p,
             const Mask& mask, const delta_attention::kernel::work_item& work,
             const Epilogue& epilogue) {
   gpu& all = the_gpu();

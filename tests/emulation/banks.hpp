@@ -1,4 +1,5 @@
-// How many cycles accesses to shared memory take: 32 banks, each one word of 4 bytes a cycle.
+// How many cycles accesses to shared memory take: 32 banks, each one word of 4 bytes a cycle. So it
+// is on NVIDIA's GPUs and on AMD's up to CDNA 3.
 #pragma once
 
 #include <algorithm>
@@ -40,16 +41,28 @@ class wave_banks {
     bool write;
   };
 
-  // An instruction goes in groups of lanes that ask for 128 bytes together; a group takes as many
-  // cycles as the busiest bank has different words for it.
+  // An instruction goes in groups of lanes that ask for 128 bytes together, and a group takes as
+  // many cycles as the busiest bank has different words for it. Lanes of a group are neighbours,
+  // but for reads of 16 bytes by AMD's waves of 64: there lanes 0 to 3 go with 20 to 23, 4 to 7
+  // with 16 to 19, 8 to 11 with 28 to 31 and so on (Composable Kernel's documentation,
+  // "Understanding AMD GPU LDS and Bank Conflicts").
+  static std::size_t lane_of(std::size_t group, std::size_t i, std::size_t size, bool crossed) {
+    if (!crossed) return group * size + i;
+    const std::size_t first = group / 4 * 32 + group % 4 * 4;  // and three more
+    return i < 4 ? first + i : (first ^ 20) + i % 4;
+  }
   void count(std::size_t n, int bytes, bool write, bank_count& to) const {
-    const std::size_t group = 128 / static_cast<std::size_t>(std::max(bytes, 4));
+    const std::size_t size =
+        std::min(128 / static_cast<std::size_t>(std::max(bytes, 4)), log_.size());
+    const bool crossed = log_.size() == 64 && bytes == 16 && !write;
     bool any = false;
-    for (std::size_t first = 0; first < log_.size(); first += group) {
+    for (std::size_t group = 0; group < log_.size() / size; ++group) {
       std::vector<int> words;
-      for (std::size_t l = first; l < std::min(first + group, log_.size()); ++l)
-        if (n < log_[l].size() && log_[l][n].bytes == bytes && log_[l][n].write == write)
-          for (int b = 0; b < bytes; b += 4) words.push_back((log_[l][n].at + b) / 4);
+      for (std::size_t i = 0; i < size; ++i) {
+        const std::vector<access>& lane = log_[lane_of(group, i, size, crossed)];
+        if (n < lane.size() && lane[n].bytes == bytes && lane[n].write == write)
+          for (int b = 0; b < bytes; b += 4) words.push_back((lane[n].at + b) / 4);
+      }
       if (words.empty()) continue;
       std::sort(words.begin(), words.end());
       words.erase(std::unique(words.begin(), words.end()), words.end());

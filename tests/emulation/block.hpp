@@ -11,6 +11,7 @@
 #include "fibers.hpp"
 #include "global_memory.hpp"
 #include "shared_memory.hpp"
+#include "uniform_values.hpp"
 
 namespace emulation {
 
@@ -80,7 +81,7 @@ class block {
     }
     wave.arrived = 0;
     work(static_cast<void* const*>(wave.slots.data()));
-    if (count_banks) wave.banks.count(loads, stores);
+    together(wave);
     const int first = thread / lanes_ * lanes_;
     for (int t = first; t < first + lanes_; ++t) state(t).what = ready;
     wave.ready = lanes_ - 1;  // this one goes on
@@ -97,7 +98,7 @@ class block {
     for (thread_state& t : threads_) t.what = ready;
     for (wave_state& w : waves_) {
       w.ready = lanes_;
-      if (count_banks) w.banks.count(loads, stores);
+      together(w);
     }
     --wave_of(thread).ready;
   }
@@ -114,12 +115,16 @@ class block {
   template <class T> const T& shared_keep(int thread, int at, const T& x) {
     return shared_.keep(thread / lanes_ * lanes_, at - origin, x);
   }
+  /// A value that the lanes of a wave must have alike.
+  void uniform(int thread, const void* value) {
+    wave_of(thread).uniform.note(thread % lanes_, state(thread).where, value);
+  }
   /// 16 bytes from global to shared memory, or zeros where they do not exist.
   void copy_async(int thread, int at, const void* from, bool exists) {
     if (exists)
-      global_.check(from, 16);
+      global_.check(from, 16, 16);
     else
-      global_.check_alignment(from, 16);
+      global_.check_alignment(from, 16, 16);
     note_banks(thread, at, 16, true);
     shared_.copy(thread, at - origin, exists ? from : nullptr, random_);
   }
@@ -137,13 +142,15 @@ class block {
         : slots(static_cast<std::size_t>(lanes)),
           order(static_cast<std::size_t>(lanes)),
           ready(lanes),
-          banks(lanes) {}
+          banks(lanes),
+          uniform(lanes) {}
     std::string_view name;
     site where;
     std::vector<void*> slots;
     std::vector<int> order;
     int arrived = 0, ready;
     wave_banks banks;
+    uniform_values uniform;
   };
 
   thread_state& state(int thread) { return threads_[static_cast<std::size_t>(thread)]; }
@@ -151,6 +158,12 @@ class block {
   void note_banks(int thread, int at, std::size_t bytes, bool write) {
     if (!count_banks) return;
     wave_of(thread).banks.note(thread % lanes_, at, static_cast<int>(bytes), write);
+  }
+
+  // Where all lanes of a wave are at one place, what they did before is settled.
+  void together(wave_state& wave) {
+    wave.uniform.clear();
+    if (count_banks) wave.banks.count(loads, stores);
   }
 
   void suspend(int thread, activity why) {

@@ -102,6 +102,7 @@ class fibers {
     }
     self.all_[static_cast<std::size_t>(i)].state = over;
     self.leave();
+    std::terminate();  // resumed after its end; to return would end the process as if all were well
   }
 
   // AddressSanitizer wants to be told of every switch, before and after.

@@ -1,4 +1,5 @@
-// Which global memory a kernel may read: registered pieces, each access naturally aligned.
+// Which global memory a kernel may read: registered pieces, each access aligned as its instruction
+// wants.
 #pragma once
 
 #include <cstdint>
@@ -28,12 +29,12 @@ class global_memory {
 
   void clear() { pieces_.clear(); }
 
-  void check_alignment(const void* data, std::size_t bytes) const {
-    if (address(data) % bytes != 0)
+  void check_alignment(const void* data, std::size_t bytes, std::size_t alignment) const {
+    if (address(data) % alignment != 0)
       fail("global memory misaligned: ", bytes, " bytes at ", data);
   }
-  void check(const void* data, std::size_t bytes) const {
-    check_alignment(data, bytes);
+  void check(const void* data, std::size_t bytes, std::size_t alignment) const {
+    check_alignment(data, bytes, alignment);
     auto piece = pieces_.upper_bound(address(data));
     if (piece == pieces_.begin() || address(data) + bytes > std::prev(piece)->second)
       fail("global memory out of bounds: ", bytes, " bytes at ", data);

@@ -48,7 +48,7 @@ const char* const first_column_of_b =
     "0:0 0:1 1:0 1:1 2:0 2:1 3:0 3:1 0:2 0:3 1:2 1:3 2:2 2:3 3:2 3:3 ";
 const char* const ninth_row_of_d = "0:2 0:3 1:2 1:3 2:2 2:3 3:2 3:3 ";
 
-std::string text_of(emulation::cuda::place p) {
+std::string text_of(emulation::place p) {
   return std::to_string(p.lane) + ":" + std::to_string(p.element) + " ";
 }
 

@@ -17,6 +17,8 @@ KOKKOS_INLINE_FUNCTION float larger(float a, float b) {
 template <class Exec> int multiprocessors(const Exec& exec) {
   if constexpr (requires { exec.cuda_device_prop(); })
     return exec.cuda_device_prop().multiProcessorCount;
+  else if constexpr (requires { exec.hip_device_prop(); })
+    return exec.hip_device_prop().multiProcessorCount;
   else
     return exec.concurrency();  // emulated
 }
@@ -117,14 +119,17 @@ template <int Keys> struct key_bits {
   static_assert(Keys % 32 == 0);
   std::uint32_t word[Keys / 32];
 
-  /// By a warp together: the keys below `count` for which `wanted` holds.
+  /// By a wave together: the keys below `count` for which `wanted` holds.
   template <class Lane, class Wanted>
   static KOKKOS_INLINE_FUNCTION key_bits where(const Lane& lane, int count, const Wanted& wanted) {
     key_bits bits;
     DELTA_ATTENTION_UNROLL
-    for (int w = 0; w < Keys / 32; ++w) {
-      const int key = 32 * w + lane.lane();
-      bits.word[w] = 32 * w < count ? lane.ballot(key < count && wanted(key)) : 0;
+    for (int first = 0; first < Keys; first += Lane::lanes) {
+      const int key = first + lane.lane();
+      const std::uint64_t ballot = first < count ? lane.ballot(key < count && wanted(key)) : 0;
+      DELTA_ATTENTION_UNROLL
+      for (int w = first / 32; w < Keys / 32 && 32 * w < first + Lane::lanes; ++w)
+        bits.word[w] = std::uint32_t(ballot >> (32 * w - first));
     }
     return bits;
   }

@@ -3,6 +3,7 @@
 #include <delta_attention/arch/cuda_lane.hpp>
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/mma_panel.hpp>
+#include <delta_attention/arch/shapes.hpp>
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/words.hpp>
 #include <delta_attention/kernel/problem.hpp>
@@ -33,11 +34,12 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
 
  public:
   using accumulator = float;
+  using lane_type = Lane;
   using panel_type = mma_panel<Element, M, N, D, Lane>;
   using row_values = typename panel_type::row_values;
-  static constexpr int team_size = threads, panel_rows = 16 * M, panel_step = Shape.warps,
-                       tile_rows = Shape.warps * panel_rows, tile_keys = N, scratch_level = 0,
-                       scratch_alignment = Lane::alignment;
+  static constexpr int team_size = threads, vector_length = 1, panel_rows = 16 * M,
+                       panel_step = Shape.warps, tile_rows = Shape.warps * panel_rows,
+                       tile_keys = N, scratch_level = 0, scratch_alignment = Lane::alignment;
   static constexpr int work_bytes = 192,
                        shared_bytes = 2 * D * (tile_rows + 4 * N) + Shape.warps * work_bytes;
   static constexpr bool skips_keys = false, several_kv_heads = false;
@@ -264,27 +266,24 @@ template <class Lane> struct mma_sync_on {
   template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
     if constexpr (Lane::shared_memory > 100 << 10)
-      with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64}, mma_shape{256, 4, 1, 32}>(p,
-                                                                                               f);
+      with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64},
+                           mma_shape{256, 4, 1, 32}>(p, tile_of<Element>(f));
     else
-      with_one_of<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32}, mma_shape{256, 2, 1, 32}>(p,
-                                                                                               f);
+      with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32},
+                           mma_shape{256, 2, 1, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
   // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.)
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
-    with_one_of<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64}, mma_shape{256, 1, 1, 32}>(p, f);
+    with_first_that_fits<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64},
+                         mma_shape{256, 1, 1, 32}>(p, tile_of<Element>(f));
   }
 
  private:
-  // The first shape that d and dv fit into.
-  template <mma_shape Shape, mma_shape... Larger, class Element, class F>
-  static void with_one_of(const kernel::problem<Element>& p, const F& f) {
-    if constexpr (sizeof...(Larger) > 0)
-      if (std::max(p.head_size(), p.value_size()) > Shape.channels)
-        return with_one_of<Larger...>(p, f);
-    f(std::type_identity<mma_sync_tile<Element, Shape, Lane>>{});
+  template <class Element, class F> static auto tile_of(const F& f) {
+    return
+        [&f]<mma_shape Shape>() { f(std::type_identity<mma_sync_tile<Element, Shape, Lane>>{}); };
   }
 };
 

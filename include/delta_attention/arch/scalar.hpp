@@ -15,7 +15,7 @@ namespace delta_attention::arch {
 template <class Element, int TeamSize> class scalar_tile {
  public:
   using accumulator = accumulator_of<Element>;
-  static constexpr int team_size = TeamSize, tile_rows = TeamSize, panel_rows = 1,
+  static constexpr int team_size = TeamSize, vector_length = 1, tile_rows = TeamSize, panel_rows = 1,
                        panel_step = TeamSize, tile_keys = 32, scratch_level = 1,
                        scratch_alignment = 64, largest_value_size = 256;
   static constexpr bool skips_keys = true, several_kv_heads = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/arch/mfma.hpp>
 #include <delta_attention/arch/mma_sync.hpp>
 #include <delta_attention/arch/scalar.hpp>
 #include <delta_attention/arch/simd.hpp>
@@ -16,6 +17,9 @@ using all_families = families<
 #endif
 #if defined(DELTA_ATTENTION_HAS_MMA_SYNC)
     mma_sync,
+#endif
+#if defined(DELTA_ATTENTION_HAS_MFMA)
+    mfma,
 #endif
 #if defined(DELTA_ATTENTION_HAS_SIMD)
     simd,

@@ -34,7 +34,7 @@ template <class Element> class simd_tile {
  public:
   using accumulator = float;
   using row_values = typename panel_type::row_values;
-  static constexpr int team_size = 1, panel_rows = panel_type::rows, panel_step = 1,
+  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows, panel_step = 1,
                        tile_keys = shape.keys, tile_rows = shape.panels * panel_rows,
                        scratch_level = 1, scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = false;

@@ -31,7 +31,7 @@ template <class Element, int D> class wgmma_tile {
                        tile_keys = 128, stages = 2;
   using key_bits = arch::key_bits<tile_keys>;
   static constexpr int group_threads = hopper_lane::group_threads,
-                       team_size = (groups + 1) * group_threads,
+                       team_size = (groups + 1) * group_threads, vector_length = 1,
                        query_threads = group_threads - 2 * hopper_lane::lanes;
   static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
   static constexpr int work_bytes = 256, info_bytes = 64;

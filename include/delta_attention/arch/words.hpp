@@ -9,5 +9,8 @@ namespace delta_attention::arch {
 struct alignas(16) words4 {
   std::uint32_t v[4];
 };
+struct alignas(8) words2 {
+  std::uint32_t v[2];
+};
 
 }  // namespace delta_attention::arch

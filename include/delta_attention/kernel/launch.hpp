@@ -41,9 +41,9 @@ template <class Atom, class Run, class Functor>
 void launch_teams(const std::string& label, const Run& run, const Functor& f) {
   using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::Schedule<Kokkos::Dynamic>,
                                     typename Atom::launch_bounds>;
-  int league = league_size(f.plan.items());
+  int league = league_size(f.plan.items(), Atom::vector_length);
   if constexpr (pipelined<Atom>) league = Atom::league_size(run.instance(), f.plan.items());
-  auto teams = by_argument(policy(run.instance(), league, Atom::team_size, 1));
+  auto teams = by_argument(policy(run.instance(), league, Atom::team_size, Atom::vector_length));
   const std::size_t scratch = Atom::scratch_bytes(f.p.head_size(), f.p.value_size());
   if (scratch > 0)  // and room to align it
     teams.set_scratch_size(Atom::scratch_level,

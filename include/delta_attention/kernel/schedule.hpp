@@ -4,9 +4,10 @@
 
 namespace delta_attention::kernel {
 
-/// Teams for `count` items: one each, as far as Kokkos' int goes; beyond that a team takes several.
-inline int league_size(std::int64_t count) {
-  constexpr std::int64_t most = std::int64_t(1) << 30;
+/// Teams for `count` items: one each, as far as Kokkos' int goes, and the 2^32 threads along one
+/// side of a grid that AMD's runtime allows; beyond that a team takes several.
+inline int league_size(std::int64_t count, int vector_length = 1) {
+  const std::int64_t most = (std::int64_t(1) << 30) / vector_length;
   return static_cast<int>(count < most ? count : most);
 }
 

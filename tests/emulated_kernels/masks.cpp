@@ -41,7 +41,7 @@ mask_case<every_mask> all_masks(integer first_row, integer first_key, bool sink)
 
 template <class Shapes>
 void check(integer queries, integer first_row, integer first_key, bool sink) {
-  using setup = emulated_mma::setup_of<da::bfloat16, Shapes>;
+  using setup = emulated::setup_of<da::bfloat16, Shapes>;
   problem_of<setup> p({.batches = batches,
                        .queries = queries,
                        .keys = first_key + keys,
@@ -58,8 +58,8 @@ void check(integer queries, integer first_row, integer first_key, bool sink) {
 
 }  // namespace
 
-TEST_CASE("emulated mma_sync: every small mask", "[emulation][mask]") {
-  using emulated_mma::small;
+TEST_CASE("emulated: every small mask", "[emulation][mask]") {
+  using emulated::small;
   check<small>(rows, 0, 0, false);       // few rows
   check<small>(rows, 0, 31, true);       // across the first tile's end
   check<small>(17 + rows, 15, 7, true);  // across the first panel's end

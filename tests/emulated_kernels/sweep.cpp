@@ -1,12 +1,12 @@
-// The kernels of the mma_sync family, executed lane by lane (tests/emulation): the small ones of
-// the sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (600), DELTA_ATTENTION_SEED the
+// The kernels of a GPU's family, executed lane by lane (tests/emulation): the small ones of the
+// sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (600), DELTA_ATTENTION_SEED the
 // seed to begin with (random, printed).
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 
-#include "test_emulation_mma_sync/family.hpp"
+#include "family.hpp"
 
 namespace {
 
@@ -37,7 +37,7 @@ std::string error_of(sweep::drawn& x) {
 
 }  // namespace
 
-TEST_CASE("emulated mma_sync: random problems agree with the oracle", "[emulation][sweep]") {
+TEST_CASE("emulated: random problems agree with the oracle", "[emulation][sweep]") {
   const std::uint64_t count = from_environment("DELTA_ATTENTION_SWEEP", 600);
   const std::uint64_t first = from_environment("DELTA_ATTENTION_SEED", std::random_device{}());
   std::cout << "emulation: " << count << " problems, DELTA_ATTENTION_SEED=" << first << std::endl;

@@ -3,7 +3,7 @@
 namespace sweep {
 
 verdict run_emulated_float16(drawn& x) {
-  return run<emulated_mma::setup_of<da::float16, emulated_mma::small>, window, user_and_causal>(x);
+  return run<emulated::setup_of<da::float16, emulated::small>, window, user_and_causal>(x);
 }
 
 }  // namespace sweep

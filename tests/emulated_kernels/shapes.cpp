@@ -5,7 +5,7 @@
 
 namespace {
 
-using setup_here = emulated_mma::setup_of<da::bfloat16, emulated_mma::production>;
+using setup_here = emulated::setup_of<da::bfloat16, emulated::production>;
 
 void check(const shape& s, const oracle::parameters& options = {},
            layout where = layout::tokens_first) {
@@ -18,7 +18,7 @@ void check(const shape& s, const oracle::parameters& options = {},
 
 }  // namespace
 
-TEST_CASE("emulated mma_sync: shared memory without bank conflicts", "[emulation][banks]") {
+TEST_CASE("emulated: shared memory without bank conflicts", "[emulation][banks]") {
   emulation::gpu& gpu = emulation::the_gpu();
   gpu.count_banks = true;
   for (const integer size : {64, 128, 256})
@@ -33,12 +33,12 @@ TEST_CASE("emulated mma_sync: shared memory without bank conflicts", "[emulation
   gpu.count_banks = false;
 }
 
-TEST_CASE("emulated mma_sync: few rows, keys split", "[emulation]") {
+TEST_CASE("emulated: few rows, keys split", "[emulation]") {
   check({.queries = 2, .keys = 2300, .query_heads = 6, .kv_heads = 2});
   check({.queries = 1, .keys = 1100, .size = 200, .value_size = 136}, {.softcap = 3});
 }
 
-TEST_CASE("emulated mma_sync: sizes of heads, aligned and not", "[emulation]") {
+TEST_CASE("emulated: sizes of heads, aligned and not", "[emulation]") {
   for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded})
     for (const auto& [size, value_size] : {std::pair{16, 64}, {72, 16}, {128, 120}, {136, 256}})
       check({.queries = 70, .keys = 90, .size = size, .value_size = value_size}, {.scale = -0.2},

@@ -1,4 +1,5 @@
-// The mma_sync family on emulated lanes, and what a call of it comes to.
+// One family of a GPU on emulated lanes, and what a call of it comes to. CMake compiles these sources
+// once for each: EMULATED_FAMILY is the header that names its shapes.
 #pragma once
 
 // On the host loops may stay loops: unrolled, with a lane's checks inlined in them, they take
@@ -7,42 +8,35 @@
 #undef DELTA_ATTENTION_UNROLL
 #define DELTA_ATTENTION_UNROLL
 
-#include <delta_attention/arch/mma_sync.hpp>
+#include EMULATED_FAMILY
 
 #include "../emulation/atom.hpp"
-#include "../emulation/cuda_lane.hpp"
 #include "../sweep.hpp"
 
-namespace emulated_mma {
+namespace emulated {
 
-/// The shapes that GPUs run.
-using production = da::arch::mma_sync_on<emulation::cuda_lane>;
-
-/// Two warps and short tiles: many tiles in small problems.
-struct small {
-  static std::string description() { return "small mma_sync"; }
+/// One shape for many rows and one for few, whatever the problem.
+template <template <class> class Many, template <class> class Few> struct fixed_shapes {
+  static std::string description() { return "small tiles"; }
   static constexpr bool rounds_weights = true;
   template <class, class, class Element, class F>
   static void with_tile(const da::kernel::problem<Element>&, const F& f) {
-    f(tile<Element, 2>{});
+    f(std::type_identity<Many<Element>>{});
   }
   template <class, class Element, class F>
   static void with_stream(const da::kernel::problem<Element>&, const F& f) {
-    f(tile<Element, 1>{});
+    f(std::type_identity<Few<Element>>{});
   }
-
- private:
-  template <class Element, int Warps>
-  using tile =
-      std::type_identity<da::arch::mma_sync_tile<Element, da::arch::mma_shape{256, Warps, 1, 32},
-                                                 emulation::cuda_lane>>;
 };
+
+/// A few waves and short tiles: many tiles in small problems.
+using small = fixed_shapes<small_tile, small_stream>;
 
 template <class Element, class Shapes>
 using setup_of =
     setup<Kokkos::DefaultHostExecutionSpace, Element, emulation::emulated_family<Shapes>>;
 
-}  // namespace emulated_mma
+}  // namespace emulated
 
 namespace sweep {
 // Each in a file of its own.
