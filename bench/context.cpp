@@ -15,7 +15,7 @@ namespace bench {
 namespace {
 
 // A virtual machine may hide the model's name; its numbers still tell.
-std::string processor() {
+[[maybe_unused]] std::string processor() {
   std::ifstream file("/proc/cpuinfo");
   std::string name, family, model;
   for (std::string line; std::getline(file, line) && !line.empty();) {

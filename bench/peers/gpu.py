@@ -2,7 +2,7 @@
 """Times PyTorch's attention on an NVIDIA GPU for bench/targets-gpu, which starts it.
 
 Reads names of cases, METHOD/bfloat16/nTOKENS/dSIZE/hHEADS/kvHEADS, and answers each with
-`SECONDS RMS QUEUED` as bench/cuda/main.cpp does. METHOD is cudnn or flash (both causal), flex (the
+`SECONDS RMS QUEUED` as bench/gpu/main.cpp does. METHOD is cudnn or flash (both causal), flex (the
 sink_window), rows16 (16 rows over all keys by whatever is fastest) or copy (as many bytes as keys
 and values have). `once NAME` times the first call; `context` and `free` are as there.
 """
@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-SINKS, WINDOW = 1024, 2048  # as in bench/cuda/methods.hpp
-SAMPLE, MOST_CALLS = 0.03, 100  # seconds and calls, as in bench/cuda/main.cpp
+SINKS, WINDOW = 1024, 2048  # as in bench/gpu/methods.hpp
+SAMPLE, MOST_CALLS = 0.03, 100  # seconds and calls, as in bench/gpu/main.cpp
 HOLD = 20_000_000  # cycles, ten milliseconds
 CUDNN, FLASH = SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION
 BACKENDS = {"cudnn": [CUDNN], "flash": [FLASH],

@@ -1,5 +1,5 @@
-// delta_attention_bench_cuda times attention on an NVIDIA GPU for bench/targets-gpu; it reads
-// lines,
+// delta_attention_bench_gpu times attention on an NVIDIA or AMD GPU for bench/targets-gpu and
+// bench/report; it reads lines,
 //   METHOD/bfloat16/nTOKENS/dSIZE/hHEADS/kvHEADS   time a sample of calls
 //   context                                        what runs here, as JSON
 //   free                                           free all tensors
@@ -7,8 +7,6 @@
 //   SECONDS RMS QUEUED   of a call on the stream; of what it wrote; 1 where the host was ahead of
 //                        the GPU all the time, so that its speed does not count
 //   error WORDS
-#include <cuda_runtime.h>
-
 #include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -18,6 +16,7 @@
 #include <stdexcept>
 
 #include "methods.hpp"
+#include "runtime.hpp"
 
 namespace bench {
 
@@ -29,7 +28,9 @@ struct method {
   std::int64_t queries;  // 0: as many as keys
 };
 constexpr method methods[] = {{"dense", dense, 0},
+#if defined(KOKKOS_ENABLE_CUDA)
                               {"dense_mma_sync", dense_mma_sync, 0},
+#endif
                               {"sinks1024_window2048", sink_window, 0},
                               {"anchors64", anchors, 0},
                               {"delta64", delta, 0},
@@ -76,37 +77,28 @@ tensors make(const shape& s) {
   return t;
 }
 
-__device__ std::uint64_t nanoseconds() {
-  std::uint64_t now;
-  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-  return now;
-}
-
-/// Keeps the stream busy for ten milliseconds, while the host enqueues what is timed.
-__global__ void ten_milliseconds() {
-  const std::uint64_t end = nanoseconds() + 10000000;
-  while (nanoseconds() < end) {
+/// Keeps the stream busy, while the host enqueues what is timed.
+__global__ void wait_for(std::int64_t ticks) {
+  const std::int64_t end = ticks_now() + ticks;
+  while (ticks_now() < end) {
   }
 }
 void hold(const execution_space& exec) {
-  ten_milliseconds<<<1, 1, 0, exec.cuda_stream()>>>();
-}
-
-void check(cudaError_t code) {
-  if (code != cudaSuccess) throw std::runtime_error(cudaGetErrorString(code));
+  static const std::int64_t ten_milliseconds = 10 * ticks_of_a_millisecond();
+  wait_for<<<1, 1, 0, stream_of(exec)>>>(ten_milliseconds);
 }
 
 class stopwatch {
  public:
   explicit stopwatch(const execution_space& exec) : exec_(exec) {
-    check(cudaEventCreate(&start_));
-    check(cudaEventCreate(&stop_));
+    check(GPU(EventCreate)(&start_));
+    check(GPU(EventCreate)(&stop_));
   }
   stopwatch(const stopwatch&) = delete;
   stopwatch& operator=(const stopwatch&) = delete;
   ~stopwatch() {
-    cudaEventDestroy(start_);
-    cudaEventDestroy(stop_);
+    (void)GPU(EventDestroy)(start_);
+    (void)GPU(EventDestroy)(stop_);
   }
 
   struct times {
@@ -115,20 +107,20 @@ class stopwatch {
   };
   times run(const std::function<void()>& call, int calls) const {
     if (calls > 1) hold(exec_);
-    check(cudaEventRecord(start_, exec_.cuda_stream()));
+    check(GPU(EventRecord)(start_, stream_of(exec_)));
     for (int i = 0; i < calls; ++i) call();
-    check(cudaEventRecord(stop_, exec_.cuda_stream()));
-    const bool queued = calls == 1 || cudaEventQuery(start_) == cudaErrorNotReady;
-    cudaGetLastError();  // or the next launch takes "not ready" for a failure of its own
-    check(cudaEventSynchronize(stop_));
+    check(GPU(EventRecord)(stop_, stream_of(exec_)));
+    const bool queued = calls == 1 || GPU(EventQuery)(start_) == GPU(ErrorNotReady);
+    (void)GPU(GetLastError)();  // or the next launch takes "not ready" for a failure of its own
+    check(GPU(EventSynchronize)(stop_));
     float ms = 0;
-    check(cudaEventElapsedTime(&ms, start_, stop_));
+    check(GPU(EventElapsedTime)(&ms, start_, stop_));
     return {1e-3 * ms / calls, queued};
   }
 
  private:
   execution_space exec_;
-  cudaEvent_t start_{}, stop_{};
+  GPU(Event_t) start_{}, stop_{};
 };
 
 /// A case with its tensors, called twice already.
@@ -169,7 +161,7 @@ class server {
           s.queries = m.queries == 0 ? tokens : m.queries;
           const tensors& t = of_shape(s);
           // To NaN: what a call forgets shows.
-          check(cudaMemset(t.out.data(), 0xff, t.out.size() * sizeof(da::bfloat16)));
+          check(GPU(Memset)(t.out.data(), 0xff, t.out.size() * sizeof(da::bfloat16)));
           return cases_[name] = warmed_up(m.prepare(t));
         }
     throw std::invalid_argument("no case: " + name);
@@ -198,10 +190,9 @@ class server {
       json << '"';
     };
     json << "{\"device\": ";
-    quoted(execution_space().cuda_device_prop().name);
+    quoted(device_name(execution_space()));
     json << ", \"compiler\": ";
-    quoted("nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." +
-           std::to_string(__CUDACC_VER_MINOR__) + ", " __VERSION__);
+    quoted(compiler());
     json << ", \"kokkos\": ";
     quoted(kokkos.str());
     const auto path = [&](std::int64_t queries, std::int64_t tokens) {
@@ -225,7 +216,7 @@ class server {
 
 int main(int argc, char** argv) {
   if (argc > 1) {
-    std::puts("delta_attention_bench_cuda: serves bench/targets-gpu on stdin; see bench/README.md");
+    std::puts("delta_attention_bench_gpu: answers lines on stdin; see bench/README.md");
     return 0;
   }
   const Kokkos::ScopeGuard kokkos(argc, argv);

@@ -1,4 +1,4 @@
-// What is timed on an NVIDIA GPU. One source file a method, since each compiles for a while.
+// What is timed on a GPU. One source file a method, since each compiles for a while.
 #pragma once
 #include <Kokkos_Core.hpp>
 #include <cmath>
@@ -8,10 +8,11 @@
 #include <functional>
 #include <string>
 
+#include "runtime.hpp"
+
 namespace bench {
 
 namespace da = delta_attention;
-using execution_space = Kokkos::Cuda;
 using memory = Kokkos::View<std::byte*, execution_space>;  // a call's workspace
 using tensor4 = Kokkos::View<da::bfloat16****, Kokkos::LayoutRight, execution_space>;
 
@@ -27,7 +28,7 @@ struct prepared {
 };
 
 prepared dense(const tensors& t);
-prepared dense_mma_sync(const tensors& t);  // the family that GPUs before Hopper get
+prepared dense_mma_sync(const tensors& t);  // NVIDIA: the family that GPUs before Hopper get
 prepared sink_window(const tensors& t);     // 1024 sinks, a window of 2048
 prepared anchors(const tensors& t);         // the dense rows of delta alone, stride 64
 prepared delta(const tensors& t);           // over sink_window, stride 64
