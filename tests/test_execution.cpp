@@ -105,15 +105,19 @@ struct inputs {
         out_b("out_b", s.batches, s.queries, s.query_heads, s.value_size) {
     p.upload();
   }
+  auto with_statistics() const {  // types named: clang loses them here (docs/interface.md)
+    return da::options<decltype(p.lse), decltype(p.sink_logits)>{.lse = p.lse,
+                                                                 .sink_logits = p.sink_logits};
+  }
   template <class Mask> void attention(const Mask& mask) const {
     da::attention(exec, p.q_buffer.view(), p.k_buffer.view(), p.v_buffer.view(),
                   p.out_buffer.view(), mask,
-                  da::options{.lse = p.lse, .sink_logits = p.sink_logits});
+                  with_statistics());
   }
   void delta(const da::delta& method) const {
     da::delta_attention(exec, p.q_buffer.view(), p.k_buffer.view(), p.v_buffer.view(),
                         p.out_buffer.view(), da::sink_window{.sinks = 3, .window = 9}, method,
-                        da::options{.lse = p.lse, .sink_logits = p.sink_logits});
+                        with_statistics());
   }
 };
 

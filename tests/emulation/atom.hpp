@@ -40,6 +40,9 @@ template <class Atom> struct emulated {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return Atom::wanted_items(exec);
   }
+  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
+    return Atom::tiles_together(exec);
+  }
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
   template <class Member, class Problem>

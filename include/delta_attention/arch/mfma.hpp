@@ -57,6 +57,9 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return std::int64_t(multiprocessors(exec)) * teams_at_once;
   }
+  /// Heads side by side: teams go to the chip's dies in turn (eight of MI300X, each with an L2 of
+  /// its own), so that with as many kv heads each die has one's keys.
+  template <class Exec> static std::int64_t tiles_together(const Exec&) { return 1; }
   static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
 
   template <class Team>

@@ -43,7 +43,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr int work_bytes = 192,
                        shared_bytes = 2 * D * (tile_rows + 4 * N) + Shape.warps * work_bytes;
   static constexpr bool skips_keys = false, several_kv_heads = false;
-  static constexpr int few_tiles = 4;
+  static constexpr int few_tiles = tile_rows < 64 ? 64 / tile_rows : 1;
   static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
   /// As many teams on a multiprocessor as its shared memory holds (a team has 2 KiB besides its
   /// own), but at most two of four warps: more would spill registers.
@@ -55,6 +55,9 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   /// Work items that fill the device once: of equal length, they end together.
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return std::int64_t(multiprocessors(exec)) * teams_at_once;
+  }
+  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
+    return wanted_items(exec);
   }
   static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
 
@@ -273,11 +276,16 @@ template <class Lane> struct mma_sync_on {
                            mma_shape{256, 2, 1, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
-  // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.)
+  // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.) More rows than a warp
+  // has are four warps', which share the keys.
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
-    with_first_that_fits<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64},
-                         mma_shape{256, 1, 1, 32}>(p, tile_of<Element>(f));
+    if (p.queries() * p.group() > 16)
+      with_first_that_fits<mma_shape{64, 4, 1, 64}, mma_shape{128, 4, 1, 64},
+                           mma_shape{256, 4, 1, 32}>(p, tile_of<Element>(f));
+    else
+      with_first_that_fits<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64},
+                           mma_shape{256, 1, 1, 32}>(p, tile_of<Element>(f));
   }
 
  private:

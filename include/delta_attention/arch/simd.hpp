@@ -44,6 +44,7 @@ template <class Element> class simd_tile {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return exec.concurrency();
   }
+  template <class Exec> static std::int64_t tiles_together(const Exec&) { return 1; }
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
   template <class Member>

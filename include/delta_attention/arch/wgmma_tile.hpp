@@ -40,6 +40,9 @@ template <class Element, int D> class wgmma_tile {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return multiprocessors(exec);
   }
+  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
+    return wanted_items(exec);
+  }
   /// Teams stay for all their items: one on each multiprocessor.
   template <class Exec> static int league_size(const Exec& exec, std::int64_t items) {
     return int(std::min(items, wanted_items(exec)));

@@ -8,13 +8,26 @@
 
 namespace delta_attention::kernel {
 
+/// The tiles of the rows of a set. Heads run side by side unless their keys and values together
+/// are more than a cache holds (L2: 40 MiB on A100, 50 on H100).
+template <class Atom, class Exec, class Element>
+schedule tiles_of(const Exec& exec, const problem<Element>& p, bool heads_differ,
+                  const row_set& rows) {
+  constexpr std::int64_t cache = std::int64_t(32) << 20;
+  const std::int64_t keys = p.batches() * p.keys() * p.kv_heads();
+  schedule plan(p, rows, heads_differ, Atom::tile_rows);
+  if (keys * (p.head_size() + p.value_size()) * std::int64_t(sizeof(Element)) > cache)
+    plan.put_together(Atom::tiles_together(exec));
+  return plan;
+}
+
 /// Attention of the rows of a set under one mask, in tiles of rows, to wherever the epilogue says.
 template <class Family, class Run, class Element, class Mask, class Epilogue>
 void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                 const row_set& rows, const Epilogue& epilogue) {
   Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        const schedule plan(p, rows, bound.varies_by_head(), Atom::tile_rows);
+        const schedule plan = tiles_of<Atom>(run.instance(), p, bound.varies_by_head(), rows);
         launch<Atom>(label, run, p, bound, plan, epilogue, data...);
       });
 }
@@ -34,7 +47,7 @@ template <class Atom> schedule split(schedule plan, std::int64_t wanted, std::in
 template <class Atom, class Exec, class Element>
 schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                        const row_set& rows) {
-  return split<Atom>({p, rows, heads_differ, Atom::tile_rows}, 4 * Atom::wanted_items(exec), 8);
+  return split<Atom>(tiles_of<Atom>(exec, p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
 }
 
 /// States of the rows of a set under one mask.

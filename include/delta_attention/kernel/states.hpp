@@ -91,18 +91,22 @@ template <class T> class merged_states {
   /// f(channel, its merged value), once for every channel.
   template <class Member, class F>
   KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
-    constexpr int lanes = 32, together = 4;  // loads of several channels are on their way at once
-    const int channels = int(states_.out.channels);
+    // Loads of several channels, and of several states, are on their way at once.
+    constexpr int lanes = 32, together = 4, ahead = 8;
+    const int channels = int(states_.out.channels), splits = states_.splits;
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, lanes), [&](int lane) {
       for (int first = lane; first < channels; first += lanes * together) {
         T merged[together] = {};
-        for (int s = 0; s < states_.splits; ++s) {
-          if (part(s) == nothing) continue;
-          const T share = weight(s) / sum_;
+        const auto add = [&](int s) {  // an empty state is zeros
+          const T share = sum_ == 0 ? T(0) : weight(s) / sum_;
           const T* from = states_.out.row(first_ + s, row_, head_) + first;
           for (int i = 0; i < together; ++i)
             if (first + i * lanes < channels) merged[i] += share * from[i * lanes];
-        }
+        };
+        int s = 0;
+        for (; s + ahead <= splits; s += ahead)
+          for (int i = 0; i < ahead; ++i) add(s + i);
+        for (; s < splits; ++s) add(s);
         for (int i = 0; i < together; ++i)
           if (first + i * lanes < channels) f(first + i * lanes, merged[i]);
       }
