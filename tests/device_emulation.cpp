@@ -1,6 +1,7 @@
 // A GPU's kernels beside the same kernels on emulated lanes, on the same inputs: what the emulator
 // says of instructions is held against the hardware. Built where Kokkos has the GPU's backend; the
 // program is test_emulation_device.
+#include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>

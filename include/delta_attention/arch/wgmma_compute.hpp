@@ -36,7 +36,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     return tile::template work<Work>();
   }
   /// Tells that all of the item before is done.
-  __device__ void take_item() { arrive(at(tile::item_taken, 0)); }
+  __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
   __device__ void clear_output() { panel_.clear_output(); }
 
   template <class Info> __device__ const Info& await_keys() {
@@ -85,7 +85,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   template <int Pending> __device__ row_values finish_scores() {
     lane_.template wait_products<Pending>();
     lane_.settle(panel_.scores[0]);
-    arrive(at(tile::keys_empty, tile::keys_turn_.stage));
+    lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
     return panel_.begin(N);
   }
@@ -114,7 +114,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void finish_weighted_sum() {
     lane_.template wait_products<0>();
     lane_.settle(panel_.output[0]);
-    arrive(at(tile::values_empty, tile::values_turn_.stage));
+    lane_.warp_arrives(at(tile::values_empty, tile::values_turn_.stage));
     tile::values_turn_.next();
   }
   __device__ void rescale(const row_values& factor) { panel_.rescale(factor); }
@@ -134,12 +134,6 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ std::uint64_t descriptor(int place, int half = 16) const {
     return matrix_descriptor(lane_.uniform(at(place)), half);
   }
-  // Once all lanes of the warp are through with what the barrier is for.
-  __device__ void arrive(int barrier) const {
-    lane_.warp_barrier();
-    if (lane_.lane() == 0) lane_.arrive(barrier);
-  }
-
   panel_type panel_;
   int value_size_, group_, first_row_;
 };

@@ -36,7 +36,7 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   }
   template <class Work> __device__ const Work& take_item() {
     const Work& work = tile::template await_told<Work>();
-    if (lane_.lane() == 0) lane_.arrive(at(tile::item_taken, 0));
+    lane_.warp_arrives(at(tile::item_taken, 0));
     return work;
   }
   /// Which values of a tile count.

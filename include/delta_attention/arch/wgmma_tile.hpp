@@ -126,12 +126,12 @@ template <class Element, int D> class wgmma_tile {
         for (int s = 0; s < count; ++s) lane.make_barrier(tile.at(first, s), arrivals);
       };
       make(item_told, 1, 1);
-      make(item_taken, 1, groups * 4 + 1);
+      make(item_taken, 1, (groups * 4 + 1) * hopper_lane::arrivals_of_warp);
       make(queries_full, 1, query_threads);
       make(keys_full, stages, 1);
-      make(keys_empty, stages, groups * 4);
+      make(keys_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       make(values_full, stages, 1);
-      make(values_empty, stages, groups * 4);
+      make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       lane.publish();
     }
     lane.barrier();

@@ -6,6 +6,7 @@
 #include <delta_attention/kernel/schedule.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace delta_attention::kernel {
 
@@ -83,7 +84,7 @@ template <class T> class merged_states {
     const auto parts = Kokkos::TeamVectorRange(team, states_.splits);
     Kokkos::parallel_reduce(
         parts, [&](int s, T& top) { top = top < part(s) ? part(s) : top; }, Kokkos::Max<T>(top_));
-    Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(s); }, sum_);
+    Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(part(s)); }, sum_);
   }
   KOKKOS_INLINE_FUNCTION T lse() const {
     return sum_ > 0 ? top_ + Kokkos::log(sum_) : sum_ == 0 ? nothing : sum_;
@@ -91,22 +92,31 @@ template <class T> class merged_states {
   /// f(channel, its merged value), once for every channel.
   template <class Member, class F>
   KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
-    // Loads of several channels, and of several states, are on their way at once.
-    constexpr int lanes = 32, together = 4, ahead = 8;
+    constexpr int lanes = 32, together = 4;
     const int channels = int(states_.out.channels), splits = states_.splits;
     Kokkos::parallel_for(Kokkos::TeamVectorRange(team, lanes), [&](int lane) {
       for (int first = lane; first < channels; first += lanes * together) {
         T merged[together] = {};
-        const auto add = [&](int s) {  // an empty state is zeros
-          const T share = sum_ == 0 ? T(0) : weight(s) / sum_;
-          const T* from = states_.out.row(first_ + s, row_, head_) + first;
-          for (int i = 0; i < together; ++i)
-            if (first + i * lanes < channels) merged[i] += share * from[i * lanes];
+        // All loads of `Count` states are on their way before one is used: a few rows over many
+        // keys have tens of states, and little else that hides a load's latency.
+        const auto add = [&]<int Count>(int s, std::integral_constant<int, Count>) {
+          T part_of[Count], value[Count][together];
+          for (int n = 0; n < Count; ++n) {
+            part_of[n] = part(s + n);
+            const T* from = states_.out.row(first_ + s + n, row_, head_);
+            for (int i = 0; i < together; ++i) {
+              const int c = first + i * lanes;
+              value[n][i] = from[c < channels ? c : first];
+            }
+          }
+          for (int n = 0; n < Count; ++n) {  // an empty state is zeros
+            const T share = sum_ == 0 ? T(0) : weight(part_of[n]) / sum_;
+            for (int i = 0; i < together; ++i) merged[i] += share * value[n][i];
+          }
         };
         int s = 0;
-        for (; s + ahead <= splits; s += ahead)
-          for (int i = 0; i < ahead; ++i) add(s + i);
-        for (; s < splits; ++s) add(s);
+        for (; s + 8 <= splits; s += 8) add(s, std::integral_constant<int, 8>{});
+        for (; s < splits; ++s) add(s, std::integral_constant<int, 1>{});
         for (int i = 0; i < together; ++i)
           if (first + i * lanes < channels) f(first + i * lanes, merged[i]);
       }
@@ -117,8 +127,8 @@ template <class T> class merged_states {
   static constexpr T nothing = -Kokkos::Experimental::infinity_v<T>;
   KOKKOS_INLINE_FUNCTION T part(int s) const { return *states_.lse.row(first_ + s, row_, head_); }
   // An empty state's is 0, also where all are empty.
-  KOKKOS_INLINE_FUNCTION T weight(int s) const {
-    return part(s) == nothing ? T(0) : Kokkos::exp(part(s) - top_);
+  KOKKOS_INLINE_FUNCTION T weight(T part) const {
+    return part == nothing ? T(0) : Kokkos::exp(part - top_);
   }
 
   const row_states<T>& states_;
