@@ -34,14 +34,12 @@ inline gpu& the_gpu() {
 template <class Atom> struct emulated {
   static constexpr int tile_rows = Atom::tile_rows, tile_keys = Atom::tile_keys, team_size = 1,
                        vector_length = 1, scratch_level = 1, scratch_alignment = 1;
-  static constexpr bool several_kv_heads = Atom::several_kv_heads;
+  static constexpr bool several_kv_heads = Atom::several_kv_heads,
+                        shares_cache = Atom::shares_cache;
   static constexpr int few_tiles = Atom::few_tiles;
   using launch_bounds = Kokkos::LaunchBounds<>;
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return Atom::wanted_items(exec);
-  }
-  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
-    return Atom::tiles_together(exec);
   }
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 

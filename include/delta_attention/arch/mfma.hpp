@@ -44,6 +44,9 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
                        scratch_level = 0, scratch_alignment = Lane::alignment;
   static constexpr int shared_bytes = 4 * D * N;
   static constexpr bool skips_keys = false, several_kv_heads = false;
+  /// Teams go to a chip's dies in turn (eight of MI300X, each with an L2 of its own): with heads
+  /// side by side, and as many kv heads, each die has the keys of one.
+  static constexpr bool shares_cache = false;
   static constexpr int few_tiles = 4;
   static std::string description() { return "mfma (matrix cores, 32x32x8 and 16x16x16)"; }
   /// Two waves a SIMD, each with half of its registers. Of small teams, as many as the shared
@@ -57,9 +60,6 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return std::int64_t(multiprocessors(exec)) * teams_at_once;
   }
-  /// Heads side by side: teams go to the chip's dies in turn (eight of MI300X, each with an L2 of
-  /// its own), so that with as many kv heads each die has one's keys.
-  template <class Exec> static std::int64_t tiles_together(const Exec&) { return 1; }
   static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
 
   template <class Team>

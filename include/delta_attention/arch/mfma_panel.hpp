@@ -2,6 +2,7 @@
 
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/words.hpp>
+#include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/problem.hpp>
 #include <delta_attention/kernel/softmax.hpp>
 #include <delta_attention/mask/algebra.hpp>
@@ -104,7 +105,12 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
         if (channel >= value_size) continue;
         value four[4];
         DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < 4; ++i) four[i] = value(to.finished(channel + i, output[c].get(e + i)));
+        for (int i = 0; i < 4; i += 2) {
+          float x = output[c].get(e + i), y = output[c].get(e + i + 1);
+          kernel::finish_two(to, channel + i, x, y);
+          four[i] = value(x);
+          four[i + 1] = value(y);
+        }
         __builtin_memcpy(static_cast<void*>(to.out + channel), four, sizeof four);
       }
     }

@@ -2,6 +2,7 @@
 
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/words.hpp>
+#include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/problem.hpp>
 #include <delta_attention/kernel/softmax.hpp>
 #include <delta_attention/mask/algebra.hpp>
@@ -139,11 +140,9 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       // All of what the epilogue reads first: a store between two reads would keep them in order.
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < Channels / 8; ++c) {
-        DELTA_ATTENTION_UNROLL
-        for (int e = 0; e < 2; ++e) {
-          float& x = output[Row / 2][c][Row % 2 * 2 + e];
-          if (8 * c < value_size) x = to.finished(8 * c + lane_.lane() % 4 * 2 + e, x);
-        }
+        auto& x = output[Row / 2][c];
+        if (8 * c < value_size)
+          kernel::finish_two(to, 8 * c + lane_.lane() % 4 * 2, x[Row % 2 * 2], x[Row % 2 * 2 + 1]);
       }
     }
     const quad_row<Lane, value> four(lane_);

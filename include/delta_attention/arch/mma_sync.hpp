@@ -42,7 +42,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
                        tile_keys = N, scratch_level = 0, scratch_alignment = Lane::alignment;
   static constexpr int work_bytes = 192,
                        shared_bytes = 2 * D * (tile_rows + 4 * N) + Shape.warps * work_bytes;
-  static constexpr bool skips_keys = false, several_kv_heads = false;
+  static constexpr bool skips_keys = false, several_kv_heads = false, shares_cache = true;
   static constexpr int few_tiles = tile_rows < 64 ? 64 / tile_rows : 1;
   static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
   /// As many teams on a multiprocessor as its shared memory holds (a team has 2 KiB besides its
@@ -55,9 +55,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   /// Work items that fill the device once: of equal length, they end together.
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return std::int64_t(multiprocessors(exec)) * teams_at_once;
-  }
-  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
-    return wanted_items(exec);
   }
   static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
 
@@ -276,8 +273,8 @@ template <class Lane> struct mma_sync_on {
                            mma_shape{256, 2, 1, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
-  // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.) More rows than a warp
-  // has are four warps', which share the keys.
+  // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.) More rows than a
+  // warp has are four warps', which share the keys.
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
     if (p.queries() * p.group() > 16)

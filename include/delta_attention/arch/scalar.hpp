@@ -18,7 +18,7 @@ template <class Element, int TeamSize> class scalar_tile {
   static constexpr int team_size = TeamSize, vector_length = 1, tile_rows = TeamSize,
                        panel_rows = 1, panel_step = TeamSize, tile_keys = 32, scratch_level = 1,
                        scratch_alignment = 64, largest_value_size = 256;
-  static constexpr bool skips_keys = true, several_kv_heads = false;
+  static constexpr bool skips_keys = true, several_kv_heads = false, shares_cache = false;
   static constexpr int few_tiles = 1;
   static std::string description() { return "scalar (one row a thread)"; }
   using launch_bounds = Kokkos::LaunchBounds<>;
@@ -27,7 +27,6 @@ template <class Element, int TeamSize> class scalar_tile {
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return 4 * std::int64_t(exec.concurrency()) / team_size;
   }
-  template <class Exec> static std::int64_t tiles_together(const Exec&) { return 1; }
   static constexpr std::size_t scratch_bytes(int, int) { return 0; }
 
   template <class Member>

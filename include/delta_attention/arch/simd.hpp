@@ -34,17 +34,17 @@ template <class Element> class simd_tile {
  public:
   using accumulator = float;
   using row_values = typename panel_type::row_values;
-  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows, panel_step = 1,
-                       tile_keys = shape.keys, tile_rows = shape.panels * panel_rows,
-                       scratch_level = 1, scratch_alignment = 64;
-  static constexpr bool skips_keys = true, several_kv_heads = false;
+  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows,
+                       panel_step = 1, tile_keys = shape.keys,
+                       tile_rows = shape.panels * panel_rows, scratch_level = 1,
+                       scratch_alignment = 64;
+  static constexpr bool skips_keys = true, several_kv_heads = false, shares_cache = false;
   static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return exec.concurrency();
   }
-  template <class Exec> static std::int64_t tiles_together(const Exec&) { return 1; }
   static constexpr std::size_t scratch_bytes(int d, int dv) { return layout(d, dv).bytes; }
 
   template <class Member>

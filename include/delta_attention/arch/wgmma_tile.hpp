@@ -34,14 +34,12 @@ template <class Element, int D> class wgmma_tile {
                        team_size = (groups + 1) * group_threads, vector_length = 1,
                        query_threads = group_threads - 2 * hopper_lane::lanes;
   static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
+  static constexpr bool shares_cache = true;
   static constexpr int work_bytes = 256, info_bytes = 64;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return multiprocessors(exec);
-  }
-  template <class Exec> static std::int64_t tiles_together(const Exec& exec) {
-    return wanted_items(exec);
   }
   /// Teams stay for all their items: one on each multiprocessor.
   template <class Exec> static int league_size(const Exec& exec, std::int64_t items) {

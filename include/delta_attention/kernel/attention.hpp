@@ -8,16 +8,16 @@
 
 namespace delta_attention::kernel {
 
-/// The tiles of the rows of a set. Heads run side by side unless their keys and values together
-/// are more than a cache holds (L2: 40 MiB on A100, 50 on H100).
-template <class Atom, class Exec, class Element>
-schedule tiles_of(const Exec& exec, const problem<Element>& p, bool heads_differ,
-                  const row_set& rows) {
+/// The tiles of the rows of a set. A GPU takes heads in turn where keys and values of all are more
+/// than its cache holds (L2: 40 MiB on A100, 50 on H100): all teams then read the same keys.
+template <class Atom, class Element>
+schedule tiles_of(const problem<Element>& p, bool heads_differ, const row_set& rows) {
   constexpr std::int64_t cache = std::int64_t(32) << 20;
   const std::int64_t keys = p.batches() * p.keys() * p.kv_heads();
   schedule plan(p, rows, heads_differ, Atom::tile_rows);
-  if (keys * (p.head_size() + p.value_size()) * std::int64_t(sizeof(Element)) > cache)
-    plan.put_together(Atom::tiles_together(exec));
+  plan.heads_in_turn =
+      Atom::shares_cache &&
+      keys * (p.head_size() + p.value_size()) * std::int64_t(sizeof(Element)) > cache;
   return plan;
 }
 
@@ -27,7 +27,7 @@ void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, c
                 const row_set& rows, const Epilogue& epilogue) {
   Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        const schedule plan = tiles_of<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+        const schedule plan = tiles_of<Atom>(p, bound.varies_by_head(), rows);
         launch<Atom>(label, run, p, bound, plan, epilogue, data...);
       });
 }
@@ -47,7 +47,7 @@ template <class Atom> schedule split(schedule plan, std::int64_t wanted, std::in
 template <class Atom, class Exec, class Element>
 schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                        const row_set& rows) {
-  return split<Atom>(tiles_of<Atom>(exec, p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
+  return split<Atom>(tiles_of<Atom>(p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
 }
 
 /// States of the rows of a set under one mask.

@@ -6,7 +6,19 @@
 namespace delta_attention::kernel {
 
 // An epilogue says where a finished row goes: `row(...)` gives the destination of one row, or one
-// that is not `wanted`; finished(c, sum) is what an atom stores as channel c of it.
+// that is not `wanted`; finished(c, sum) is what an atom stores as channel c of it. One that reads
+// something for each channel has finish_two besides, for two neighbours, of which c is even.
+
+template <class Destination, class Accumulator>
+KOKKOS_INLINE_FUNCTION void finish_two(const Destination& to, int c, Accumulator& x,
+                                       Accumulator& y) {
+  if constexpr (requires { to.finish_two(c, x, y); }) {
+    to.finish_two(c, x, y);
+  } else {
+    x = to.finished(c, x);
+    y = to.finished(c + 1, y);
+  }
+}
 
 /// Output rows, with sink logits, and the lse where it was asked for.
 template <class Element> struct store_output {
@@ -59,6 +71,14 @@ template <class Element> struct store_corrected {
     KOKKOS_INLINE_FUNCTION accumulator finished(int c, accumulator sum) const {
       const accumulator sparse = factor == 0 ? accumulator(0) : sum * factor;
       return correction == nullptr ? sparse : sparse + correction[c];
+    }
+    KOKKOS_INLINE_FUNCTION void finish_two(int c, accumulator& x, accumulator& y) const {
+      struct alignas(2 * sizeof(accumulator)) two {
+        accumulator x, y;
+      } both{};
+      if (correction != nullptr) both = *reinterpret_cast<const two*>(correction + c);
+      x = (factor == 0 ? accumulator(0) : x * factor) + both.x;
+      y = (factor == 0 ? accumulator(0) : y * factor) + both.y;
     }
   };
   KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,

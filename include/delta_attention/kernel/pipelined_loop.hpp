@@ -25,18 +25,25 @@ template <class KeyBits> struct pipelined_values {
   bool whole;
 };
 
-/// The warp that walks over a team's items, tells the others of them and has keys copied.
+/// What a launch has besides a problem: what the copy engine needs, and which item is the next that
+/// no team has yet (of the first ones each team has one).
+template <class Maps> struct pipelined_launch {
+  Maps maps;
+  std::int64_t* next_item;
+};
+
+/// The warp that takes a team's items, walks over their tiles, tells the others of them and has
+/// keys copied.
 template <class Tile, class Loader, class Mask>
 KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
-                                           int team, int teams) {
+                                           int team, std::int64_t* next_item) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
   using item_type = pipelined_item<panels>;
-  std::int64_t round = 0;
+  bool first = true;
   const auto describe_next = [&]() -> const item_type& {
-    // Back and forth over the teams, so that long and short items come to every team alike.
-    const std::int64_t i = round * teams + (round % 2 == 0 ? team : teams - 1 - team);
-    ++round;
-    return atom.template describe_item<item_type>([&](item_type& w) {
+    return atom.template describe_item<item_type>([&](item_type& w) {  // called by one lane
+      const std::int64_t i = first ? team : Kokkos::atomic_fetch_add(next_item, 1);
+      first = false;
       w.ends = i >= plan.items();
       if (w.ends) return;
       w.item = plan.item(i);
@@ -175,7 +182,8 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
 
 /// All items of a team.
 template <class Atom, class Member, class Maps, class Element, class Mask, class Epilogue>
-KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team, const Maps& maps,
+KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
+                                                  const pipelined_launch<Maps>& data,
                                                   const problem<Element>& p, const Mask& mask,
                                                   const schedule& plan, const Epilogue& epilogue) {
   const typename Atom::lane_type lane(team, Atom::shared_bytes);
@@ -187,10 +195,10 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team, const Maps
   } else {
     lane.template give_registers<Atom::copying_registers>();
     if (lane.warp() == 0) {
-      typename Atom::loader atom(lane, maps);
-      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size());
+      typename Atom::loader atom(lane, data.maps);
+      load_keys<Atom>(atom, mask, plan, team.league_rank(), data.next_item);
     } else if (lane.warp() == 1) {
-      typename Atom::loader atom(lane, maps);
+      typename Atom::loader atom(lane, data.maps);
       load_values<Atom>(atom, mask);
     } else {
       typename Atom::query_loader atom(lane, p);

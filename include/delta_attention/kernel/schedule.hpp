@@ -20,13 +20,14 @@ struct work_item {
 
 /// The work of one pass over a row set. Tiles go from the last to the first: under a causal mask
 /// the longest come first, so that dynamic scheduling ends evenly. Neighbouring items are the same
-/// tile of all heads; or, of a block of tiles, those of one head, then those of the next.
+/// tile of all heads or, with heads in turn, tiles of the same head.
 struct schedule {
   row_set set;
   int batches, heads_outer,
       heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
   int group, tile_rows_, splits;
-  std::int64_t keys, keys_per_split, query_offset, tiles, tiles_together;
+  std::int64_t keys, keys_per_split, query_offset, tiles;
+  bool heads_in_turn = false;
 
   /// Cuts the rows of `set` into tiles of `rows_per_tile`. Query heads of one kv head, or of
   /// `kv_heads_together` of them, share a tile unless the mask tells them apart.
@@ -42,14 +43,8 @@ struct schedule {
         splits(1),
         keys(p.keys()),
         keys_per_split(keys),
-        query_offset(p.query_offset),
-        tiles_together(1) {
+        query_offset(p.query_offset) {
     tiles = (rows.count * heads_inner + rows_per_tile - 1) / rows_per_tile;
-  }
-  /// Has `count` neighbouring tiles of a head run at the same time, as many as a device works on:
-  /// they read the same keys from its cache, where all heads' would not fit.
-  void put_together(std::int64_t count) {
-    if (count <= tiles) tiles_together = count;
   }
   /// Cuts the keys into at most `ways` parts of whole `tile_keys`.
   void split(std::int64_t ways, int tile_keys) {
@@ -62,16 +57,19 @@ struct schedule {
   KOKKOS_FUNCTION std::int64_t items() const { return tiles * splits * heads_outer * batches; }
   KOKKOS_FUNCTION work_item item(std::int64_t i) const {
     work_item w;
-    const std::int64_t block = tiles_together * splits * batches * heads_outer;
-    const std::int64_t first_tile = i / block * tiles_together, left_tiles = tiles - first_tile;
-    const std::int64_t width = left_tiles < tiles_together ? left_tiles : tiles_together;
-    i %= block;
-    const std::int64_t tile = first_tile + i % width;
-    i /= width;
-    const int outer = int(i % heads_outer);
-    i /= heads_outer;
-    w.rows.batch = int(i % batches);
-    w.split = int(i / batches);
+    const auto next = [&i](std::int64_t count) {
+      const std::int64_t digit = i % count;
+      i /= count;
+      return digit;
+    };
+    std::int64_t tile = heads_in_turn ? next(tiles) : 0;
+    int outer = heads_in_turn ? 0 : int(next(heads_outer));
+    w.rows.batch = int(next(batches));
+    w.split = int(next(splits));
+    if (heads_in_turn)
+      outer = int(i);
+    else
+      tile = i;
     const std::int64_t begin = (tiles - 1 - tile) * tile_rows_;
     const std::int64_t left = set.count * heads_inner - begin;
     w.rows.count = int(left < tile_rows_ ? left : tile_rows_);
