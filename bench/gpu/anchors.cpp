@@ -11,7 +11,7 @@ prepared anchors(const tensors& t) {
   const da::kernel::row_set rows{0, stride, (p.queries() + stride - 1) / stride};
   const auto pass = [p, rows](auto& run) {
     return da::kernel::states_pass<family>("bench::anchors", run, p,
-                                           da::mask::bind(da::causal{}, p.geometry()), rows);
+                                           da::mask::bind(da::causal{}, p.geometry()), rows, true);
   };
   const memory states("bench::states", da::kernel::bytes_of(t.exec, pass));
   const auto go = [t, pass, states] {

@@ -8,16 +8,21 @@
 
 namespace delta_attention::kernel {
 
-/// The tiles of the rows of a set. A GPU takes heads in turn where keys and values of all are more
-/// than its cache holds (L2: 40 MiB on A100, 50 on H100): all teams then read the same keys.
+/// What a GPU's cache holds of keys and values (L2: 40 MiB on A100, 50 on H100).
+inline constexpr std::int64_t cache_bytes = std::int64_t(32) << 20;
+
+/// Keys and values of one kv head.
+template <class Element> std::int64_t bytes_of_head(const problem<Element>& p) {
+  return p.keys() * (p.head_size() + p.value_size()) * std::int64_t(sizeof(Element));
+}
+
+/// The tiles of the rows of a set. A GPU takes heads in turn where its cache does not hold all
+/// their keys and values: all teams then read the same ones.
 template <class Atom, class Element>
 schedule tiles_of(const problem<Element>& p, bool heads_differ, const row_set& rows) {
-  constexpr std::int64_t cache = std::int64_t(32) << 20;
-  const std::int64_t keys = p.batches() * p.keys() * p.kv_heads();
   schedule plan(p, rows, heads_differ, Atom::tile_rows);
   plan.heads_in_turn =
-      Atom::shares_cache &&
-      keys * (p.head_size() + p.value_size()) * std::int64_t(sizeof(Element)) > cache;
+      Atom::shares_cache && p.batches() * p.kv_heads() * bytes_of_head(p) > cache_bytes;
   return plan;
 }
 
@@ -50,14 +55,19 @@ schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_d
   return split<Atom>(tiles_of<Atom>(p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
 }
 
-/// States of the rows of a set under one mask.
+/// States of the rows of a set under one mask. Of one that shows most keys (`many_keys`) to rows
+/// far apart, teams would each read other keys at a time: the keys are cut into parts that the
+/// cache holds, and all rows meet one part after the other.
 template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
-                 const row_set& rows) {
+                 const row_set& rows, bool many_keys) {
   row_states<accumulator_of<Element>> states;
   Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        const schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+        schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+        if (many_keys && plan.heads_in_turn)
+          plan.split(std::max<std::int64_t>(plan.splits, bytes_of_head(p) / cache_bytes),
+                     Atom::tile_keys);
         states = decltype(states)::take(run, p, rows.count, plan.splits);
         launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
       });

@@ -101,8 +101,10 @@ void delta_passes(Run& run, const problem<Element>& p, const output<Element>& to
     return;
   }
   const mask::bound_hidden<Mask> hidden{shown, dense};
-  const auto unseen = states_pass<Family>("delta_attention::anchors", run, p, hidden, anchors);
-  const auto seen = states_pass<Family>("delta_attention::anchors_sparse", run, p, shown, anchors);
+  const auto unseen =
+      states_pass<Family>("delta_attention::anchors", run, p, hidden, anchors, true);
+  const auto seen =
+      states_pass<Family>("delta_attention::anchors_sparse", run, p, shown, anchors, false);
   const auto for_each_anchor = [&](const char* label, const auto& f) {
     for_each_row(label, run, p.batches(), anchors.count, p.query_heads(), f);
   };

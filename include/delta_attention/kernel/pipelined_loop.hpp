@@ -36,14 +36,21 @@ template <class Maps> struct pipelined_launch {
 /// keys copied.
 template <class Tile, class Loader, class Mask>
 KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
-                                           int team, std::int64_t* next_item) {
+                                           int team, int teams, std::int64_t* next_item) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
   using item_type = pipelined_item<panels>;
-  bool first = true;
+  std::int64_t mine = team, round = 0;
+  const auto take_next = [&]() -> std::int64_t {
+    // Where all keys are in the cache and time is short: back and forth over the teams, so that
+    // long and short items come to every team alike.
+    ++round;
+    if (!plan.heads_in_turn) return round * teams + (round % 2 == 0 ? team : teams - 1 - team);
+    return Kokkos::atomic_fetch_add(next_item, 1);
+  };
   const auto describe_next = [&]() -> const item_type& {
     return atom.template describe_item<item_type>([&](item_type& w) {  // called by one lane
-      const std::int64_t i = first ? team : Kokkos::atomic_fetch_add(next_item, 1);
-      first = false;
+      const std::int64_t i = mine;
+      mine = take_next();  // it is there when that item is described
       w.ends = i >= plan.items();
       if (w.ends) return;
       w.item = plan.item(i);
@@ -196,7 +203,7 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     lane.template give_registers<Atom::copying_registers>();
     if (lane.warp() == 0) {
       typename Atom::loader atom(lane, data.maps);
-      load_keys<Atom>(atom, mask, plan, team.league_rank(), data.next_item);
+      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item);
     } else if (lane.warp() == 1) {
       typename Atom::loader atom(lane, data.maps);
       load_values<Atom>(atom, mask);

@@ -20,7 +20,7 @@ struct work_item {
 
 /// The work of one pass over a row set. Tiles go from the last to the first: under a causal mask
 /// the longest come first, so that dynamic scheduling ends evenly. Neighbouring items are the same
-/// tile of all heads or, with heads in turn, tiles of the same head.
+/// tile of all heads or, with heads in turn, tiles of the same head and part of its keys.
 struct schedule {
   row_set set;
   int batches, heads_outer,
@@ -62,14 +62,19 @@ struct schedule {
       i /= count;
       return digit;
     };
-    std::int64_t tile = heads_in_turn ? next(tiles) : 0;
-    int outer = heads_in_turn ? 0 : int(next(heads_outer));
-    w.rows.batch = int(next(batches));
-    w.split = int(next(splits));
-    if (heads_in_turn)
+    std::int64_t tile;
+    int outer;
+    if (heads_in_turn) {
+      tile = next(tiles);
+      w.split = int(next(splits));
+      w.rows.batch = int(next(batches));
       outer = int(i);
-    else
+    } else {
+      outer = int(next(heads_outer));
+      w.rows.batch = int(next(batches));
+      w.split = int(next(splits));
       tile = i;
+    }
     const std::int64_t begin = (tiles - 1 - tile) * tile_rows_;
     const std::int64_t left = set.count * heads_inner - begin;
     w.rows.count = int(left < tile_rows_ ? left : tile_rows_);
