@@ -1,5 +1,6 @@
 // What shows up only over many launches or in large tensors: bits that differ from call to call,
 // launches that meet on several streams, 32-bit arithmetic on addresses.
+#include <array>
 #include <catch2/catch_template_test_macros.hpp>
 #include <cmath>
 #include <string>
@@ -115,4 +116,44 @@ TEST_CASE("launches: tensors of more than 2^31 elements", "[launches]") {
       exec, q, k, v, out, local,
       da::delta{.stride = 100'000, .correction = da::correction::recompute, .tail = 0});
   for (const integer first : {integer{1000}, tokens - last}) check(first);
+}
+
+// Keys and values of more than a cache: heads then go in turn, and anchors meet the keys in parts.
+TEST_CASE("launches: keys that pass the cache", "[launches]") {
+  if (on_host<exec_space>) SKIP("hosts take them like any others");
+  const auto relative = [](const huge_tensor& x, const huge_tensor& y) {
+    double squares = 0, differences = 0;
+    const da::bfloat16 *const a = x.data(), *const b = y.data();
+    Kokkos::parallel_reduce(
+        "test: difference",
+        Kokkos::RangePolicy<exec_space, Kokkos::IndexType<integer>>(0, x.size()),
+        KOKKOS_LAMBDA(integer i, double& s, double& d) {
+          const double p = static_cast<float>(a[i]), q = static_cast<float>(b[i]);
+          s += q * q;
+          d += (p - q) * (p - q);
+        },
+        squares, differences);
+    return std::sqrt(differences / squares);
+  };
+  const auto tensors = [](integer tokens, integer heads, integer kv_heads) {
+    return std::array{
+        random_tensor("q", tokens, heads, 128), random_tensor("k", tokens, kv_heads, 128),
+        random_tensor("v", tokens, kv_heads, 128), random_tensor("a", tokens, heads, 128),
+        random_tensor("b", tokens, heads, 128)};
+  };
+  const exec_space exec;
+  {
+    const auto [q, k, v, out, expected] = tensors(20000, 8, 4);  // 39 MiB
+    da::attention(exec, q, k, v, out, da::causal{});
+    da::kernel::attention<da::arch::scalar>(exec, q, k, v, expected, da::causal{}, da::options{});
+    CHECK(relative(out, expected) < 0.01);
+  }
+  {
+    const auto [q, k, v, out, expected] = tensors(140000, 2, 1);  // 68 MiB a head: two parts
+    const da::delta method{.stride = 512, .average = 2, .tail = 64};
+    da::delta_attention(exec, q, k, v, out, window, method);
+    da::kernel::delta_attention<da::arch::scalar>(exec, q, k, v, expected, window, method,
+                                                  da::options{});
+    CHECK(relative(out, expected) < 0.01);
+  }
 }
