@@ -10,7 +10,13 @@
 
 #include <delta_attention/arch/unroll.hpp>
 
-#if defined(KOKKOS_ENABLE_CUDA)
+#include <delta_attention/arch/mfma.hpp>
+#include <delta_attention/arch/mma_sync.hpp>
+
+// A GPU without matrix instructions of ours has nothing to compare.
+#if defined(DELTA_ATTENTION_HAS_MMA_SYNC) || defined(DELTA_ATTENTION_HAS_MFMA)
+
+#if defined(DELTA_ATTENTION_HAS_MMA_SYNC)
 #include "emulated_kernels/mma_sync.hpp"
 #else
 #include "emulated_kernels/mfma.hpp"
@@ -20,7 +26,7 @@
 
 namespace {
 
-#if defined(KOKKOS_ENABLE_CUDA)
+#if defined(DELTA_ATTENTION_HAS_MMA_SYNC)
 using device_family = da::arch::mma_sync;
 #else
 using device_family = da::arch::mfma;
@@ -96,3 +102,4 @@ TEST_CASE("emulation: the device computes the same", "[emulation][device]") {
       {.queries = 1, .keys = 700, .query_heads = 4, .kv_heads = 1, .size = 128, .value_size = 256},
       cases::causal());
 }
+#endif

@@ -240,7 +240,8 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
         : tokens(t.tokens),
           stride(t.token_stride),
           row(std::uint32_t(r)),
-          // Channels beyond the last meet zeros of the queries, or are stored by nobody.
+          // Channels beyond the last meet zeros of the queries (an infinite one makes a NaN of the
+          // score), or are stored by nobody.
           channel(std::uint32_t(c < int(t.channels) ? c : int(t.channels) - 8)) {}
   };
 
