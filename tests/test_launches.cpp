@@ -149,7 +149,7 @@ TEST_CASE("launches: keys that pass the cache", "[launches]") {
     CHECK(relative(out, expected) < 0.01);
   }
   {
-    const auto [q, k, v, out, expected] = tensors(140000, 2, 1);  // 68 MiB a head: two parts
+    const auto [q, k, v, out, expected] = tensors(140000, 2, 1);  // few anchors: many parts
     const da::delta method{.stride = 512, .average = 2, .tail = 64};
     da::delta_attention(exec, q, k, v, out, window, method);
     da::kernel::delta_attention<da::arch::scalar>(exec, q, k, v, expected, window, method,

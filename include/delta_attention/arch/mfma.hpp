@@ -180,15 +180,15 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   static constexpr int chunk = 8 * panel_type::parts;
   KOKKOS_FUNCTION int part() const { return lane_.lane() / T; }
 
-  template <class T> struct pair {
-    T first, second;
+  template <class Operand> struct pair {
+    Operand first, second;
   };
   // use(i, read(i)) for all i < Count, with reads on their way meanwhile. (The compiler, after
   // fewer registers than a wave has, would put them off.)
   template <int Count, class Read, class Use>
   KOKKOS_FUNCTION void read_ahead(const Read& read, const Use& use) const {
     constexpr int ahead = 2;
-    decltype(read(0)) next[ahead];
+    decltype(read(0)) next[ahead] = {};
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < Count + ahead; ++i) {
       const auto now = next[i % ahead];

@@ -22,8 +22,9 @@ template <class Element> class simd_stream {
  public:
   using accumulator = float;
   using row_values = panel_type::row_values;
-  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows, panel_step = 1, tile_keys = 64,
-                       tile_rows = panel_rows, scratch_level = 1, scratch_alignment = 64;
+  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows,
+                       panel_step = 1, tile_keys = 64, tile_rows = panel_rows, scratch_level = 1,
+                       scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = true;
   static constexpr int few_tiles = 1;
   static std::string description() { return simd_description(); }

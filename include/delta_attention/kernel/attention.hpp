@@ -66,7 +66,8 @@ auto states_pass(const std::string& label, Run& run, const problem<Element>& p, 
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
         schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
         if (many_keys && plan.heads_in_turn)
-          plan.split(std::max<std::int64_t>(plan.splits, bytes_of_head(p) / cache_bytes),
+          plan.split(std::max<std::int64_t>(plan.splits,
+                                            (bytes_of_head(p) + cache_bytes - 1) / cache_bytes),
                      Atom::tile_keys);
         states = decltype(states)::take(run, p, rows.count, plan.splits);
         launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);

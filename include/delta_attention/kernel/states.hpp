@@ -47,7 +47,7 @@ void for_each_row(const std::string& label, const Run& run, std::int64_t batches
     const int lanes = std::min(32, policy::vector_length_max());
     const std::int64_t count = batches * rows * heads;
     Kokkos::parallel_for(
-        label, by_argument(policy(run.instance(), league_size(count), 1, lanes)),
+        label, by_argument(policy(run.instance(), league_size(count, lanes), 1, lanes)),
         KOKKOS_LAMBDA(const member& team) {
           for (std::int64_t i = team.league_rank(); i < count; i += team.league_size())
             f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
