@@ -114,6 +114,69 @@ TEMPLATE_LIST_TEST_CASE("merge_states: against the oracle", "[merge]", merge_set
     }
 }
 
+TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_setups) {
+  using exec_space = typename TestType::execution_space;
+  using element = typename TestType::element;
+  using accumulator = da::accumulator_of<element>;
+  const exec_space exec;
+  // The library loads several states at once, and those that are left one by one.
+  for (const int parts : {1, 2, 7, 8, 9, 15, 16, 23, 64}) {
+    const shape s{.batches = 2, .queries = 3, .query_heads = 2, .value_size = 136};
+    std::vector<oracle::state<double>> states;
+    for (int part = 0; part < parts; ++part) {
+      states.push_back(random_state<accumulator>(s, static_cast<unsigned>(part)));
+      for (double& lse : states.back().lse.values)
+        lse = static_cast<accumulator>(lse / 10);  // many of them weigh something
+    }
+    // All parts of a batch, one after the other.
+    shape together = s;
+    together.batches *= parts;
+    oracle::state<double> all{{together.batches, s.queries, s.query_heads, s.value_size},
+                              {together.batches, s.queries, s.query_heads, 1}};
+    for (integer batch = 0; batch < together.batches; ++batch) {
+      const auto& part = states[static_cast<std::size_t>(batch % parts)];
+      for (integer row = 0; row < s.queries; ++row)
+        for (integer head = 0; head < s.query_heads; ++head) {
+          all.lse(batch, row, head, 0) = part.lse(batch / parts, row, head, 0);
+          for (integer e = 0; e < s.value_size; ++e)
+            all.out(batch, row, head, e) = part.out(batch / parts, row, head, e);
+        }
+    }
+    const auto buffers = [&]<class Stored>(const shape& x, std::type_identity<Stored>) {
+      return state_buffers<exec_space, Stored>(x.batches, x.queries, x.query_heads, x.value_size,
+                                               layout::tokens_first);
+    };
+    auto from = buffers(together, std::type_identity<accumulator>{});
+    auto to = buffers(s, std::type_identity<element>{});
+    from.upload(all);
+    Kokkos::fence("test: inputs are ready");
+    const da::kernel::execution<exec_space, true> run(exec);
+    da::kernel::for_each_row(
+        "test_merge: parts", run, s.batches, s.queries, s.query_heads,
+        da::kernel::store_merged<element>{{da::erase(from.out.view()), da::erase(from.lse), parts},
+                                          {0, 1, s.queries},
+                                          {da::erase(to.out.view()), da::erase(to.lse), {}}});
+    exec.fence("test: results are ready");
+
+    const auto merged = [&](auto number) {
+      using real = decltype(number);
+      const auto as = [](const oracle::state<double>& x) {
+        return oracle::state<real>{x.out.template as<real>(), x.lse.template as<real>()};
+      };
+      oracle::state<real> result = as(states[0]);
+      for (std::size_t part = 1; part < states.size(); ++part)
+        result = oracle::merge(result, as(states[part]));
+      return result;
+    };
+    const std::string error =
+        judge<element>(to.download(), merged(typename element_traits<element>::truth()),
+                       merged(typename element_traits<element>::plain()));
+    INFO(setup_name<TestType>() << ", " << parts << " parts");
+    CHECK(error == "");
+    CHECK(to.out.untouched());
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("merge_states: two halves of the keys give the whole", "[merge]",
                         best_setups) {
   using exec_space = typename TestType::execution_space;

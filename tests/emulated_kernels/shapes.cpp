@@ -38,6 +38,24 @@ TEST_CASE("emulated: few rows, keys split", "[emulation]") {
   check({.queries = 1, .keys = 1100, .size = 200, .value_size = 136}, {.softcap = 3});
 }
 
+TEST_CASE("emulated: an infinite element of a key", "[emulation]") {
+  // Behind the last channels lies padding, where queries are zeros: 0 * infinity would be a NaN.
+  for (const integer queries : {1, 70})
+    for (const integer size : {16, 72, 136}) {
+      problem_of<setup_here> p({.queries = queries, .keys = 90, .size = size});
+      for (integer i = 0; i < queries; ++i) p.q(0, i, 0, size - 1) = -1;
+      const auto with = [&](double element) {
+        p.k(0, 40, 0, size - 1) = element;
+        emulation::the_gpu().start(1);
+        results result = run_attention<setup_here::family>(p, da::causal{});
+        CHECK(emulation::the_gpu().failure == "");
+        return result.out;
+      };
+      INFO(describe(p.sizes));
+      CHECK(compare_exactly(with(INFINITY), with(0x1p120)) == "");  // both have no weight
+    }
+}
+
 TEST_CASE("emulated: sizes of heads, aligned and not", "[emulation]") {
   for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded})
     for (const auto& [size, value_size] : {std::pair{16, 64}, {72, 16}, {128, 120}, {136, 256}})

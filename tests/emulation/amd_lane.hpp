@@ -16,6 +16,8 @@ class amd_lane : public wave_lane<64> {
   void phase() const {}
   /// Keeps a GPU's compiler from waiting for a load where it must not.
   void settle(amd::words4&) const {}
+  /// Keeps it from deriving something from x long before it is used.
+  std::uint32_t opaque(std::uint32_t x) const { return x; }
 
   using wave_lane::keep;
   /// What all lanes of a wave have, in scalar registers: the first lane's.
@@ -52,6 +54,13 @@ class amd_lane : public wave_lane<64> {
     Words x;
     std::memcpy(&x, from, sizeof x);
     return x;
+  }
+
+  /// Words to any multiple of two bytes.
+  template <class Words> void store(void* to, const Words& x, site where = site::current()) const {
+    check_type<Words>();
+    at(where).global().check_alignment(to, sizeof(Words), 2);
+    std::memcpy(to, &x, sizeof x);
   }
 
   /// Accumulators of a lane.

@@ -88,6 +88,7 @@ void attend(emulated<Atom>& atom, const delta_attention::kernel::problem<Element
   allow(where.global(), p.q);
   allow(where.global(), p.k);
   allow(where.global(), p.v);
+  if constexpr (requires { epilogue.corrections; }) allow(where.global(), epilogue.corrections);
   const int times = random() % 8 == 0 ? 2 : 1;
   std::string wrong;
   try {

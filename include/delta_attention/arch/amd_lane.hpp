@@ -60,6 +60,13 @@ class amd_lane {
     x = __builtin_bit_cast(words4, y);
   }
 
+  /// x. What follows from it is not known before, nor kept from one time to the next: scalar
+  /// registers, which conditions take, are scarcer than vector registers.
+  __device__ std::uint32_t opaque(std::uint32_t x) const {
+    asm volatile("; opaque %0" : "+v"(x));
+    return x;
+  }
+
   template <class Words> __device__ auto shared_load(int at) const { return *place<Words>(at); }
   template <class Words> __device__ void shared_store(int at, const Words& x) const {
     *place<Words>(at) = __builtin_bit_cast(vector<Words>, x);
@@ -75,13 +82,16 @@ class amd_lane {
     return __builtin_bit_cast(T, kept);
   }
 
-  /// Words at any multiple of two bytes;
+  /// Words at any multiple of two bytes of the device's memory. (That it is must be said: a pointer
+  /// that may be null could be one to shared memory for all that the compiler knows, and while such
+  /// an access is under way it waits for all loads where it needs one, even in the next main loop.)
   template <class Words> __device__ Words load(const void* from) const {
-    Words x;
-    __builtin_memcpy(&x, from, sizeof x);
-    return x;
+    return __builtin_bit_cast(Words, *(const global<loose<Words>>*)from);
   }
-  /// `bytes` after a place that is the same for all lanes.
+  template <class Words> __device__ void store(void* to, const Words& x) const {
+    *(global<loose<Words>>*)to = __builtin_bit_cast(vector<Words>, x);
+  }
+  /// Words `bytes` after a place that is the same for all lanes.
   template <class Words> __device__ Words load(const void* uniform, std::uint32_t bytes) const {
     return load<Words>(static_cast<const char*>(uniform) + bytes);
   }
@@ -156,6 +166,9 @@ class amd_lane {
   using half2 = _Float16 __attribute__((ext_vector_type(2)));
   using half4 = _Float16 __attribute__((ext_vector_type(4)));
   template <class T> using shared = __attribute__((address_space(3))) T;
+  template <class T> using global = __attribute__((address_space(1))) T;
+  template <class Words>
+  using loose = std::uint32_t __attribute__((ext_vector_type(sizeof(Words) / 4), aligned(2)));
 
   template <class Words> static __device__ shared<vector<Words>>* place(int at) {
     return reinterpret_cast<shared<vector<Words>>*>(static_cast<std::uintptr_t>(at));

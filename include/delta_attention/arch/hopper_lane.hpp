@@ -69,14 +69,28 @@ class hopper_lane : public cuda_lane {
         "l"(&map), "r"(barrier), "r"(channel), "r"(token), "r"(head), "r"(batch)
         : "memory");
   }
-  /// Lets copies use a map that other kernels wrote to global memory.
-  __device__ void acquire_map(const CUtensorMap& map) const {
-    asm volatile("fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(&map) : "memory");
+  /// Lets this lane's copies use a map that it wrote to global memory.
+  __device__ void publish_map(const CUtensorMap& map) const {
+    asm volatile(
+        "fence.proxy.tensormap::generic.release.gpu;\n"
+        "fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(&map)
+        : "memory");
   }
   __device__ bool passed(int at, int parity) const {
     int done;
     asm volatile(
         "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.b32 %0, 1, 0, p;\n}\n"
+        : "=r"(done)
+        : "r"(at), "r"(parity)
+        : "memory");
+    return done != 0;
+  }
+  /// The same, without waiting a while for it.
+  __device__ bool passed_already(int at, int parity) const {
+    int done;
+    asm volatile(
+        "{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
         "selp.b32 %0, 1, 0, p;\n}\n"
         : "=r"(done)
         : "r"(at), "r"(parity)

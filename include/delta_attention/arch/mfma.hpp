@@ -3,6 +3,7 @@
 #include <delta_attention/arch/amd_lane.hpp>
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/mfma_panel.hpp>
+#include <delta_attention/arch/mfma_stage.hpp>
 #include <delta_attention/arch/scalar.hpp>
 #include <delta_attention/arch/shapes.hpp>
 #include <delta_attention/arch/unroll.hpp>
@@ -19,20 +20,12 @@
 
 namespace delta_attention::arch {
 
-/// The shape of a team's tile: each wave carries the `rows` of one matrix instruction (32 or 16)
-/// and all keys of a tile.
-struct mfma_shape {
-  int channels;  // d and dv are padded to this many: 64, 128 or 256
-  int waves, rows, keys;
-};
-
 /// AMD's matrix instructions from CDNA2 on, 32x32x8 or 16x16x16: S^T = K Q^T and O^T += V^T P^T
 /// with float16 or bfloat16 operands and float accumulators, which arch/mfma_panel.hpp holds.
-/// Queries stay in registers. A tile's keys and values are on their way from memory to registers
-/// while the tile before is worked on, and then put into shared memory, values transposed.
+/// Queries stay in registers; how keys and values get to shared memory is arch/mfma_stage.hpp's.
 template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   static constexpr int T = Shape.rows, D = Shape.channels, N = Shape.keys;
-  static constexpr int threads = Shape.waves * Lane::lanes;
+  using stage_type = mfma_stage<Element, Shape, Lane>;
 
  public:
   using accumulator = float;
@@ -42,7 +35,6 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   static constexpr int team_size = Shape.waves, vector_length = Lane::lanes, panel_rows = T,
                        panel_step = Shape.waves, tile_rows = Shape.waves * T, tile_keys = N,
                        scratch_level = 0, scratch_alignment = Lane::alignment;
-  static constexpr int shared_bytes = 4 * D * N;
   static constexpr bool skips_keys = false, several_kv_heads = false;
   /// Teams go to a chip's dies in turn (eight of MI300X, each with an L2 of its own): with heads
   /// side by side, and as many kv heads, each die has the keys of one.
@@ -51,28 +43,23 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   static std::string description() { return "mfma (matrix cores, 32x32x8 and 16x16x16)"; }
   /// Two waves a SIMD, each with half of its registers. Of small teams, as many as the shared
   /// memory of a compute unit holds.
-  using launch_bounds = Kokkos::LaunchBounds<threads, 2>;
+  using launch_bounds = Kokkos::LaunchBounds<Shape.waves * Lane::lanes, 2>;
   static constexpr int teams_at_once =
-      std::min(8 / Shape.waves, Lane::shared_memory / (shared_bytes + 256));
+      std::min(8 / Shape.waves, Lane::shared_memory / (stage_type::shared_bytes + 256));
   static_assert(teams_at_once > 0);
 
   /// Work items that fill the device once: of equal length, they end together.
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return std::int64_t(multiprocessors(exec)) * teams_at_once;
   }
-  static constexpr std::size_t scratch_bytes(int, int) { return shared_bytes; }
+  static constexpr std::size_t scratch_bytes(int, int) { return stage_type::shared_bytes; }
 
   template <class Team>
   KOKKOS_FUNCTION mfma_tile(const Team& team, const kernel::problem<Element>& p)
-      : lane_(team, shared_bytes),
+      : lane_(team, stage_type::shared_bytes),
         panel_(lane_, p.query_factor()),
         value_size_(p.value_size()),
-        keys_(p.k, lane_.thread() / key_pieces, lane_.thread() % key_pieces * 8),
-        values_(p.v, lane_.thread() / value_pieces * 4,
-                lane_.thread() % value_pieces * value_width) {
-    key_operand_ = key_place(lane_.lane() % T, part());
-    value_operand_ = value_place(part(), lane_.lane() % T);
-  }
+        staged_(lane_, p) {}
 
   KOKKOS_FUNCTION int first_panel() const { return lane_.wave(); }
   template <class Work> KOKKOS_FUNCTION Work keep(const Work& work) const {
@@ -101,11 +88,10 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
       lane_.settle(query_[c]);
     }
     panel_.clear();
-    keys_.begin = p.k.row(rows.batch, 0, rows.kv_head);
-    values_.begin = p.v.row(rows.batch, 0, rows.kv_head);
+    staged_.begin(p, rows.batch, rows.kv_head);
     if (first.keys.size() > 0) {
-      fetch_keys(first.keys.begin);
-      fetch_values(first.keys.begin);
+      staged_.fetch_keys(first.keys.begin);
+      staged_.fetch_values(first.keys.begin);
     }
   }
   template <class Visible>
@@ -116,10 +102,10 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     lane_.barrier();  // all are through with the tile before
     // Never fetched under a condition: after a load that may not have been, all are waited for.
     const std::int64_t next = (following.keys.size() > 0 ? following : tile).keys.begin;
-    put_keys();
-    fetch_keys(next);
-    put_values(tile, visible);
-    fetch_values(next);
+    staged_.put_keys();
+    staged_.fetch_keys(next);
+    staged_.put_values(tile, visible);
+    staged_.fetch_values(next);
     lane_.barrier();
     lane_.phase();
   }
@@ -129,11 +115,11 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     DELTA_ATTENTION_UNROLL
     for (int b = 0; b < N / T; ++b) s[b] = {};
     constexpr int blocks = N / T;
-    read_ahead<D / chunk * blocks>([&](int i) { return key_operand(i % blocks, i / blocks); },
-                                   [&](int i, const auto& key) {
-                                     lane_.template mfma<Element>(s[i % blocks], key,
-                                                                  query_[i / blocks]);
-                                   });
+    read_ahead<D / chunk * blocks>(
+        [&](int i) { return staged_.key_operand(i % blocks, i / blocks); },
+        [&](int i, const auto& key) {
+          lane_.template mfma<Element>(s[i % blocks], key, query_[i / blocks]);
+        });
     lane_.phase();
     return panel_.begin(int(keys.size()));
   }
@@ -156,8 +142,9 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
         D / T / 2;  // two blocks of channels at a time: one instruction reads both
     read_ahead<N / panel_type::step * pairs>(
         [&](int i) {
-          return pair<decltype(value_operand(0, 0))>{value_operand(i / pairs, i % pairs * 2),
-                                                     value_operand(i / pairs, i % pairs * 2 + 1)};
+          const int s = i / pairs, c = i % pairs * 2;
+          return pair<decltype(staged_.value_operand(s, c))>{staged_.value_operand(s, c),
+                                                             staged_.value_operand(s, c + 1)};
         },
         [&](int i, const auto& values) {
           auto& output = panel_.output;
@@ -198,120 +185,11 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     }
   }
 
-  // Keys in shared memory: rows of D elements in pieces of 16 bytes, piece c of row r at place
-  // c ^ r % 8: reads of a piece of eight rows, and writes of a row, meet all banks.
-  static KOKKOS_FUNCTION int key_place(int r, int c) { return r * (2 * D) + ((c ^ (r & 7)) << 4); }
-  // Values: cells of 8 bytes hold four keys of a channel. A thread transposes four keys of
-  // value_width channels; pairs of cells are swizzled for the sake of its writes.
-  static constexpr int value_width = N / 4 * (D / 8) % threads == 0 ? 8 : 4,
-                       swizzle = value_width / 2 - 1;
-  static KOKKOS_FUNCTION int value_place(int quad, int channel) {
-    const int pair = channel / 2;
-    return 2 * D * N + quad * (8 * D) + ((pair ^ (pair / 8 & swizzle)) << 4) + channel % 2 * 8;
-  }
-  // Row T b + lane % T and piece c * parts + part of keys; cells of four keys, s * parts + part, of
-  // channel T c + lane % T: from the lane's first operand, so that most of it is a constant.
-  KOKKOS_FUNCTION auto key_operand(int b, int c) const {
-    constexpr int parts = panel_type::parts;
-    return lane_.template shared_load<words4>(lane_.origin() +
-                                              (key_operand_ ^ (c * parts % 8 << 4)) +
-                                              c * parts / 8 * 128 + b * (2 * D * T));
-  }
-  KOKKOS_FUNCTION auto value_operand(int s, int c) const {
-    return lane_.template shared_load<words2>(lane_.origin() +
-                                              (value_operand_ ^ ((T / 16 * c & swizzle) << 4)) +
-                                              c * (8 * T) + s * (panel_type::parts * 8 * D));
-  }
-
-  // How a thread copies: it has its piece of every row_step-th row of keys, or of values of every
-  // quad_step-th four keys.
-  static constexpr int key_pieces = D / 8, row_step = threads / key_pieces, rows = N / row_step,
-                       value_pieces = D / value_width, quad_step = threads / value_pieces,
-                       quads = N / 4 / quad_step;
-  static_assert(rows * row_step == N && quads * quad_step * 4 == N);
-  using value_words = std::conditional_t<value_width == 8, words4, words2>;
-
-  // Rows of keys or values of one kv head, as a thread reads them.
-  struct source {
-    const Element* begin = nullptr;
-    std::int64_t tokens, stride;
-    std::uint32_t row, channel;
-    KOKKOS_FUNCTION source(const tensor<const Element>& t, int r, int c)
-        : tokens(t.tokens),
-          stride(t.token_stride),
-          row(std::uint32_t(r)),
-          // Channels beyond the last meet zeros of the queries (an infinite one makes a NaN of the
-          // score), or are stored by nobody.
-          channel(std::uint32_t(c < int(t.channels) ? c : int(t.channels) - 8)) {}
-  };
-
-  // Rows r = 0, 1, ... of what the thread copies, `first(r)` and its own row further, of a tile.
-  template <class Words, int Count, class First>
-  KOKKOS_FUNCTION void fetch_rows(Words (&to)[Count], const source& from, std::int64_t key,
-                                  const First& first) const {
-    const Element* tile = from.begin + key * from.stride;
-    if (key + N <= from.tokens) {
-      const std::uint32_t mine = 2 * (from.row * std::uint32_t(from.stride) + from.channel);
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < Count; ++r)
-        to[r] = lane_.template load<Words>(tile + first(r) * from.stride, mine);
-    } else {  // the last row stands for those beyond
-      const std::uint32_t last = std::uint32_t(from.tokens - 1 - key);
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < Count; ++r) {
-        const std::uint32_t row = from.row + first(r), in = row < last ? row : last;
-        to[r] =
-            lane_.template load<Words>(tile, 2 * (in * std::uint32_t(from.stride) + from.channel));
-      }
-    }
-  }
-  KOKKOS_FUNCTION void fetch_keys(std::int64_t key) {
-    fetch_rows(key_, keys_, key, [](int r) { return r * row_step; });
-  }
-  KOKKOS_FUNCTION void fetch_values(std::int64_t key) {
-    fetch_rows(value_, values_, key, [](int r) { return r / 4 * (4 * quad_step) + r % 4; });
-  }
-  KOKKOS_FUNCTION void put_keys() const {
-    const int row = lane_.thread() / key_pieces, piece = lane_.thread() % key_pieces;
-    DELTA_ATTENTION_UNROLL
-    for (int r = 0; r < rows; ++r)
-      lane_.shared_store(lane_.origin() + key_place(row + r * row_step, piece), key_[r]);
-  }
-  template <class Visible>
-  KOKKOS_FUNCTION void put_values(const kernel::key_tile& tile, const Visible& visible) {
-    const int quad = lane_.thread() / value_pieces,
-              channel = lane_.thread() % value_pieces * value_width;
-    if (!tile.seen || tile.keys.size() < N) {
-      // Weight 0 times a NaN is a NaN: values that no row sees are not brought in.
-      const auto seen = key_bits<N>::where(lane_, int(tile.keys.size()), [&](int key) {
-        return tile.seen || visible.some_row_sees(tile.keys.begin + key);
-      });
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < 4 * quads; ++r) {
-        const bool keep = seen[4 * (quad + r / 4 * quad_step) + r % 4];
-        DELTA_ATTENTION_UNROLL
-        for (int w = 0; w < value_width / 2; ++w) value_[r].v[w] = keep ? value_[r].v[w] : 0;
-      }
-    }
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < quads; ++i) {
-      DELTA_ATTENTION_UNROLL
-      for (int w = 0; w < value_width / 2; ++w) {
-        const std::uint32_t a = value_[4 * i].v[w], b = value_[4 * i + 1].v[w],
-                            c = value_[4 * i + 2].v[w], d = value_[4 * i + 3].v[w];
-        lane_.shared_store(lane_.origin() + value_place(quad + i * quad_step, channel + 2 * w),
-                           words4{{Lane::low_halves(a, b), Lane::low_halves(c, d),
-                                   Lane::high_halves(a, b), Lane::high_halves(c, d)}});
-      }
-    }
-  }
-
   Lane lane_;
   panel_type panel_;
-  int value_size_, key_operand_, value_operand_;
-  source keys_, values_;
-  words4 query_[D / chunk], key_[rows];
-  value_words value_[4 * quads];
+  int value_size_;
+  words4 query_[D / chunk];
+  stage_type staged_;
 };
 
 /// Matrix cores of AMD GPUs of CDNA2 and CDNA3, for 16-bit elements.

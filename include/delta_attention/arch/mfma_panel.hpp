@@ -87,36 +87,51 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
   KOKKOS_FUNCTION void rescale(const row_values& factor) {
     if (lane_.any(!factor.all_are(1.f))) for_each(output, [&](float x) { return x * factor.v[0]; });
   }
-  /// Finished rows.
+  /// Finished rows; `output` is spent.
   template <class Epilogue>
   KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
-                             const Epilogue& epilogue) const {
+                             const Epilogue& epilogue) {
     const float sum = over_parts(softmax.sum.v[0], [](float x, float y) { return x + y; });
     const int r = first + row(lane_.lane());
     if (r >= rows.count) return;
     const auto to = epilogue.row(rows, r, split, softmax.maximum.v[0], sum);
     if (!to.wanted) return;
+    for_each(output, [&](float x) { return to.scaled(x); });
+    if (to.added != nullptr) add(to.added, value_size);
     using value = typename decltype(to)::value;
     DELTA_ATTENTION_UNROLL
     for (int c = 0; c < Channels / T; ++c) {
       DELTA_ATTENTION_UNROLL
       for (int e = 0; e < 4 * steps; e += 4) {
         const int channel = T * c + column(lane_.lane(), e);
-        if (channel >= value_size) continue;
         value four[4];
         DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < 4; i += 2) {
-          float x = output[c].get(e + i), y = output[c].get(e + i + 1);
-          kernel::finish_two(to, channel + i, x, y);
-          four[i] = value(x);
-          four[i + 1] = value(y);
-        }
-        __builtin_memcpy(static_cast<void*>(to.out + channel), four, sizeof four);
+        for (int i = 0; i < 4; ++i) four[i] = value(output[c].get(e + i));
+        if (channel < value_size) lane_.store(to.out + channel, four);
       }
     }
   }
 
  private:
+  // Adds a row to the output. All of it is on its way before the first is used.
+  KOKKOS_FUNCTION void add(const float* addend, int value_size) {
+    words4 x[Channels / T * steps];
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Channels / T * steps; ++i) {
+      const int channel = T * (i / steps) + column(lane_.lane(), i % steps * 4);
+      x[i] = lane_.template load<words4>(addend + (channel < value_size ? channel : 0));
+    }
+    lane_.phase();
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Channels / T * steps; ++i) {
+      fragment& sum = output[i / steps];
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int at = i % steps * 4 + e;
+        sum.set(at, sum.get(at) + Kokkos::bit_cast<float>(x[i].v[e]));
+      }
+    }
+  }
   // Replaces each of what a lane holds by f(x).
   template <int Blocks, class F>
   static KOKKOS_FUNCTION void for_each(fragment (&x)[Blocks], const F& f) {

@@ -8,6 +8,7 @@
 #include <delta_attention/mask/algebra.hpp>
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 namespace delta_attention::arch {
@@ -27,9 +28,9 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION mma_panel(const Lane& lane, float query_factor)
       : lane_(lane), factor_(query_factor) {}
 
-  static KOKKOS_FUNCTION kernel::online_softmax<row_values> no_statistics() {
-    return {row_values::map([](int) { return -infinity; }),
-            row_values::map([](int) { return 0.f; })};
+  KOKKOS_FUNCTION void clear_statistics() {
+    softmax = {row_values::map([](int) { return -infinity; }),
+               row_values::map([](int) { return 0.f; })};
   }
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
@@ -109,15 +110,44 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     if (lane_.any(!factor.all_are(1.f)))
       for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
   }
-  /// Finished rows with the statistics `of` them; `output` is spent.
+  /// Finished rows; `output` is spent.
   template <class Epilogue>
   KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
-                             const kernel::online_softmax<row_values>& of,
                              const Epilogue& epilogue) {
+    const auto store_one = [&]<int Row>(std::integral_constant<int, Row>) {
+      const auto to = destination_of<Row>(first, rows, split, epilogue);
+      store_row<Row>(to, value_size, [&](int c) { return added_to(to, c, value_size); });
+    };
     // (Not a loop: compilers find one too long to unroll.)
     [&]<int... Row>(std::integer_sequence<int, Row...>) {
-      (store_row<Row>(first, rows, split, value_size, of, epilogue), ...);
+      (store_one(std::integral_constant<int, Row>{}), ...);
     }(std::make_integer_sequence<int, 2 * Blocks>{});
+  }
+
+  /// Two neighbouring channels.
+  struct two {
+    alignas(8) float v[2];
+  };
+  /// What a lane knows of one of its rows before the last products are there: where it goes, and
+  /// the lane's channels of what is added to it.
+  template <class Destination> struct row_end {
+    Destination to;
+    two added[Channels / 8];
+  };
+  template <int Row, class Epilogue>
+  KOKKOS_FUNCTION auto begin_row(int first, const kernel::tile_rows& rows, int split,
+                                 int value_size, const Epilogue& epilogue) const {
+    const auto to = destination_of<Row>(first, rows, split, epilogue);
+    row_end<std::decay_t<decltype(to)>> end{to, {}};
+    if (to.added != nullptr) {
+      DELTA_ATTENTION_UNROLL
+      for (int c = 0; c < Channels / 8; ++c) end.added[c] = added_to(to, c, value_size);
+    }
+    return end;
+  }
+  template <int Row, class Destination>
+  KOKKOS_FUNCTION void store_row(const row_end<Destination>& end, int value_size) {
+    store_row<Row>(end.to, value_size, [&](int c) { return end.added[c]; });
   }
 
  private:
@@ -125,24 +155,39 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
 
   template <int Row, class Epilogue>
-  KOKKOS_FUNCTION void store_row(int first, const kernel::tile_rows& rows, int split,
-                                 int value_size, const kernel::online_softmax<row_values>& of,
-                                 const Epilogue& epilogue) {
-    float sum = of.sum.v[Row];  // a lane's own keys'
+  KOKKOS_FUNCTION auto destination_of(int first, const kernel::tile_rows& rows, int split,
+                                      const Epilogue& epilogue) const {
+    float sum = softmax.sum.v[Row];  // a lane's own keys'
     sum += lane_.shuffle_xor(sum, 1);
     sum += lane_.shuffle_xor(sum, 2);
     const int r = first + row(Row);
-    using destination = decltype(epilogue.row(rows, r, split, sum, sum));
-    using value = typename destination::value;
-    destination to = {};
-    if (r < rows.count) to = epilogue.row(rows, r, split, of.maximum.v[Row], sum);
-    if (to.wanted) {
-      // All of what the epilogue reads first: a store between two reads would keep them in order.
+    decltype(epilogue.row(rows, r, split, sum, sum)) to = {};
+    if (r < rows.count) to = epilogue.row(rows, r, split, softmax.maximum.v[Row], sum);
+    return to;
+  }
+  // Of the lane's channels of group c what is added; no branch, behind which one read would wait
+  // for the other.
+  template <class Destination>
+  KOKKOS_FUNCTION two added_to(const Destination& to, int c, int value_size) const {
+    const int channel = 8 * c + lane_.lane() % 4 * 2;
+    return lane_.load(
+        reinterpret_cast<const two*>(to.added + (channel < value_size ? channel : 0)));
+  }
+  template <int Row, class Destination, class Added>
+  KOKKOS_FUNCTION void store_row(const Destination& to, int value_size, const Added& added) {
+    using value = typename Destination::value;
+    const auto of_row = [&](int c, int e) -> float& { return output[Row / 2][c][Row % 2 * 2 + e]; };
+    DELTA_ATTENTION_UNROLL
+    for (int c = 0; c < Channels / 8; ++c) {
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 2; ++e) of_row(c, e) = to.scaled(of_row(c, e));
+    }
+    if (to.added != nullptr) {
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < Channels / 8; ++c) {
-        auto& x = output[Row / 2][c];
-        if (8 * c < value_size)
-          kernel::finish_two(to, 8 * c + lane_.lane() % 4 * 2, x[Row % 2 * 2], x[Row % 2 * 2 + 1]);
+        const two x = added(c);
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 2; ++e) of_row(c, e) += x.v[e];
       }
     }
     const quad_row<Lane, value> four(lane_);
@@ -152,7 +197,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       DELTA_ATTENTION_UNROLL
       for (int g = 0; g < four.groups; ++g) {
         DELTA_ATTENTION_UNROLL
-        for (int e = 0; e < 2; ++e) x[g][e] = output[Row / 2][c + g][Row % 2 * 2 + e];
+        for (int e = 0; e < 2; ++e) x[g][e] = of_row(c + g, e);
       }
       if (8 * c < value_size)
         four.store(to.wanted ? to.out + 8 * c : nullptr, x, value_size - 8 * c);

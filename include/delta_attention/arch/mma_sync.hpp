@@ -94,7 +94,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     buffer_ = 1;
     fetch(p, first, visible);
     panel_.clear_output();
-    panel_.softmax = panel_type::no_statistics();
+    panel_.clear_statistics();
   }
   template <class Visible>
   KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows&,
@@ -169,7 +169,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
 
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
-    panel_.store(lane_.warp() * panel_rows, rows, split, value_size_, panel_.softmax, epilogue);
+    panel_.store(lane_.warp() * panel_rows, rows, split, value_size_, epilogue);
   }
 
  private:

@@ -120,7 +120,7 @@ template <class Element, int TeamSize> class scalar_tile {
     if (lane_ >= rows.count) return;
     const auto destination = epilogue.row(rows, lane_, split, softmax_.maximum.x, softmax_.sum.x);
     if (destination.wanted)
-      for (int c = 0; c < value_size_; ++c) kernel::store_channel(destination, c, output_[c]);
+      for (int c = 0; c < value_size_; ++c) destination.store(c, output_[c]);
   }
 
  private:

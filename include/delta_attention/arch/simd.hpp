@@ -200,7 +200,7 @@ template <class Element> class simd_tile {
         for (int i = 0; i < n; ++i) {
           const destination row_to = to[i];
           if (row_to.wanted)
-            for (int c = 0; c < channels; ++c) kernel::store_channel(row_to, c0 + c, row[i][c]);
+            for (int c = 0; c < channels; ++c) row_to.store(c0 + c, row[i][c]);
         }
       }
     }

@@ -135,7 +135,7 @@ template <class Element> class simd_stream {
     for (int r = 0; r < rows.count; ++r) {
       const auto to = epilogue.row(rows, r, split, maximum[r], sum[r]);
       if (to.wanted)
-        for (int c = 0; c < dv_; ++c) kernel::store_channel(to, c, outputs_[r * padded(dv_) + c]);
+        for (int c = 0; c < dv_; ++c) to.store(c, outputs_[r * padded(dv_) + c]);
     }
   }
 

@@ -37,16 +37,29 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   /// Tells that all of the item before is done.
   __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
-  __device__ void clear_output() { panel_.clear_output(); }
+  __device__ void clear() {
+    panel_.clear_output();
+    panel_.clear_statistics();
+  }
 
-  template <class Info> __device__ const Info& await_keys() {
+  /// Are the next keys there already?
+  __device__ bool keys_are_there() const {
     const auto& turn = tile::keys_turn_;
-    lane_.await(at(tile::keys_full, turn.stage), turn.parity);
+    return lane_.passed_already(at(tile::keys_full, turn.stage), turn.parity);
+  }
+  __device__ bool values_are_there() const {
+    const auto& turn = tile::values_turn_;
+    return lane_.passed_already(at(tile::values_full, turn.stage), turn.parity);
+  }
+  /// Waits for the next keys unless they `are_there`.
+  template <class Info> __device__ const Info& await_keys(bool are_there) {
+    const auto& turn = tile::keys_turn_;
+    if (!are_there) lane_.await(at(tile::keys_full, turn.stage), turn.parity);
     return tile::template kept<Info>(tile::key_infos + turn.stage * tile::info_bytes);
   }
-  template <class Info> __device__ const Info& await_values() {
+  template <class Info> __device__ const Info& await_values(bool are_there) {
     const auto& turn = tile::values_turn_;
-    lane_.await(at(tile::values_full, turn.stage), turn.parity);
+    if (!are_there) lane_.await(at(tile::values_full, turn.stage), turn.parity);
     return tile::template kept<Info>(tile::value_infos + turn.stage * tile::info_bytes);
   }
   /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
@@ -119,15 +132,18 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   __device__ void rescale(const row_values& factor) { panel_.rescale(factor); }
   __device__ kernel::online_softmax<row_values>& statistics() { return panel_.softmax; }
-  static __device__ kernel::online_softmax<row_values> no_statistics() {
-    return panel_type::no_statistics();
-  }
 
+  /// Where the lane's two rows go; what is added to them is on its way.
   template <class Epilogue>
-  __device__ void store(const kernel::tile_rows& rows, int split,
-                        const kernel::online_softmax<row_values>& softmax,
-                        const Epilogue& epilogue) {
-    panel_.store(first_row_, rows, split, value_size_, softmax, epilogue);
+  __device__ auto begin_store(const kernel::tile_rows& rows, int split,
+                              const Epilogue& epilogue) const {
+    return Kokkos::make_pair(
+        panel_.template begin_row<0>(first_row_, rows, split, value_size_, epilogue),
+        panel_.template begin_row<1>(first_row_, rows, split, value_size_, epilogue));
+  }
+  template <class Rows> __device__ void store(const Rows& ends) {
+    panel_.template store_row<0>(ends.first, value_size_);
+    panel_.template store_row<1>(ends.second, value_size_);
   }
 
  private:

@@ -14,11 +14,13 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
  public:
   __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
       : tile(lane), maps_(maps) {}
-  /// Maps that a kernel before this one wrote.
-  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps* maps)
-      : tile(lane), maps_(*maps) {
-    lane_.acquire_map(maps->keys);
-    lane_.acquire_map(maps->values);
+  /// Where `maps` have no address that the copy engine knows: they are put into `place`.
+  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps, tensor_maps* place)
+      : tile(lane), maps_(*place) {
+    if (lane_.lane() > 0) return;  // lane 0 has everything copied
+    *place = maps;
+    lane_.publish_map(place->keys);
+    lane_.publish_map(place->values);
   }
 
   /// Tells the others of the next item, once all have taken the last one.

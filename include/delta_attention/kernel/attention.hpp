@@ -8,8 +8,10 @@
 
 namespace delta_attention::kernel {
 
-/// What a GPU's cache holds of keys and values (L2: 40 MiB on A100, 50 on H100).
-inline constexpr std::int64_t cache_bytes = std::int64_t(32) << 20;
+/// What a GPU's cache holds of keys and values (L2: 40 MiB on A100, 50 on H100); and what it holds
+/// of those that all multiprocessors read, since each half of the chip has its own copy of them.
+inline constexpr std::int64_t cache_bytes = std::int64_t(32) << 20,
+                              shared_cache_bytes = cache_bytes / 2;
 
 /// Keys and values of one kv head.
 template <class Element> std::int64_t bytes_of_head(const problem<Element>& p) {
@@ -57,21 +59,23 @@ schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_d
 
 /// States of the rows of a set under one mask. Of one that shows most keys (`many_keys`) to rows
 /// far apart, teams would each read other keys at a time: the keys are cut into parts that the
-/// cache holds, and all rows meet one part after the other.
+/// cache holds, and all rows meet one part after the other. Every part is one more state of each
+/// row to keep, hence not too many.
 template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                  const row_set& rows, bool many_keys) {
   row_states<accumulator_of<Element>> states;
-  Family::template with_tile<typename Run::space, Mask>(
-      p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
-        if (many_keys && plan.heads_in_turn)
-          plan.split(std::max<std::int64_t>(plan.splits,
-                                            (bytes_of_head(p) + cache_bytes - 1) / cache_bytes),
-                     Atom::tile_keys);
-        states = decltype(states)::take(run, p, rows.count, plan.splits);
-        launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
-      });
+  Family::template with_tile<typename Run::space, Mask>(p, [&]<class Atom>(std::type_identity<Atom>,
+                                                                           const auto&... data) {
+    schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+    if (many_keys && plan.heads_in_turn) {
+      constexpr std::int64_t most_parts = 16;
+      const std::int64_t parts = (bytes_of_head(p) - 1) / shared_cache_bytes + 1;
+      plan.split(std::max<std::int64_t>(plan.splits, std::min(parts, most_parts)), Atom::tile_keys);
+    }
+    states = decltype(states)::take(run, p, rows.count, plan.splits);
+    launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
+  });
   return states;
 }
 

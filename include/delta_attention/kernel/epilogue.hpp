@@ -5,37 +5,34 @@
 
 namespace delta_attention::kernel {
 
-// An epilogue says where a finished row goes: `row(...)` gives the destination of one row, or one
-// that is not `wanted`; finished(c, sum) is what an atom stores as channel c of it. One that reads
-// something for each channel has finish_two besides, for two neighbours, of which c is even.
+/// Where a finished row goes, unless it is not `wanted`: an atom stores finished(c, sum) as channel
+/// c. Atoms that read `added` (null where there is nothing to add) themselves take scaled(sum).
+template <class Value, class Accumulator> struct destination {
+  using value = Value;
+  Value* out;
+  Accumulator factor;
+  const Accumulator* added;
+  bool wanted;
 
-template <class Destination, class Accumulator>
-KOKKOS_INLINE_FUNCTION void finish_two(const Destination& to, int c, Accumulator& x,
-                                       Accumulator& y) {
-  if constexpr (requires { to.finish_two(c, x, y); }) {
-    to.finish_two(c, x, y);
-  } else {
-    x = to.finished(c, x);
-    y = to.finished(c + 1, y);
+  KOKKOS_INLINE_FUNCTION Accumulator scaled(Accumulator sum) const {
+    // A row without keys holds whatever its masked weights left: the factor 0 must win over a NaN.
+    return factor == 0 ? Accumulator(0) : sum * factor;
   }
-}
+  KOKKOS_INLINE_FUNCTION Accumulator finished(int c, Accumulator sum) const {
+    return added == nullptr ? scaled(sum) : scaled(sum) + added[c];
+  }
+  KOKKOS_INLINE_FUNCTION void store(int c, Accumulator sum) const {
+    out[c] = Value(finished(c, sum));
+  }
+};
+
+// An epilogue says where rows go: row(rows, r, split, maximum, sum) is the destination of row r.
 
 /// Output rows, with sink logits, and the lse where it was asked for.
 template <class Element> struct store_output {
   using accumulator = accumulator_of<Element>;
   output<Element> to;
 
-  struct destination {
-    using value = Element;
-    Element* out;
-    accumulator factor;
-    bool wanted;
-    KOKKOS_INLINE_FUNCTION accumulator finished(int, accumulator sum) const {
-      // A row without keys holds whatever its masked weights left: the factor 0 must win over a
-      // NaN.
-      return factor == 0 ? accumulator(0) : sum * factor;
-    }
-  };
   KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum,
                                                         accumulator sum) const {
     const row_result<accumulator> r = finish_row(maximum, sum);
@@ -43,13 +40,14 @@ template <class Element> struct store_output {
                ? r
                : with_sink(r, accumulator(*to.sink_logits.row(0, 0, head)));
   }
-  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int, accumulator maximum,
-                                         accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION destination<Element, accumulator> row(const tile_rows& rows, int r, int,
+                                                               accumulator maximum,
+                                                               accumulator sum) const {
     const int head = rows.head(r);
     const std::int64_t token = rows.token(r);
     const row_result<accumulator> x = result(head, maximum, sum);
     if (to.lse.data != nullptr) *to.lse.row(rows.batch, token, head) = x.lse;
-    return {to.out.row(rows.batch, token, head), x.factor, true};
+    return {to.out.row(rows.batch, token, head), x.factor, nullptr, true};
   }
 };
 
@@ -62,34 +60,14 @@ template <class Element> struct store_corrected {
       corrections;  // (batch, anchor, head, channel); data is null where there is nothing to add
   std::int64_t stride;
 
-  struct destination {
-    using value = Element;
-    Element* out;
-    accumulator factor;
-    const accumulator* correction;
-    bool wanted;
-    KOKKOS_INLINE_FUNCTION accumulator finished(int c, accumulator sum) const {
-      const accumulator sparse = factor == 0 ? accumulator(0) : sum * factor;
-      return correction == nullptr ? sparse : sparse + correction[c];
-    }
-    KOKKOS_INLINE_FUNCTION void finish_two(int c, accumulator& x, accumulator& y) const {
-      struct alignas(2 * sizeof(accumulator)) two {
-        accumulator x, y;
-      } both{};
-      if (correction != nullptr) both = *reinterpret_cast<const two*>(correction + c);
-      x = (factor == 0 ? accumulator(0) : x * factor) + both.x;
-      y = (factor == 0 ? accumulator(0) : y * factor) + both.y;
-    }
-  };
-  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,
-                                         accumulator maximum, accumulator sum) const {
-    const std::int64_t token = rows.token(r);
-    if (token % stride == 0) return {nullptr, 0, nullptr, false};
-    const auto d = plain.row(rows, r, split, maximum, sum);
-    return {d.out, d.factor,
-            corrections.data == nullptr ? nullptr
-                                        : corrections.row(rows.batch, token / stride, rows.head(r)),
-            true};
+  KOKKOS_INLINE_FUNCTION destination<Element, accumulator> row(const tile_rows& rows, int r,
+                                                               int split, accumulator maximum,
+                                                               accumulator sum) const {
+    const std::int64_t token = rows.token(r), anchor = token / stride;
+    if (token == anchor * stride) return {nullptr, 0, nullptr, false};
+    auto to = plain.row(rows, r, split, maximum, sum);
+    if (corrections.data != nullptr) to.added = corrections.row(rows.batch, anchor, rows.head(r));
+    return to;
   }
 };
 
@@ -99,21 +77,13 @@ template <class Accumulator> struct store_state {
   tensor<Accumulator> out, lse;
   int splits;
 
-  struct destination {
-    using value = Accumulator;
-    Accumulator* out;
-    Accumulator factor;
-    bool wanted;
-    KOKKOS_INLINE_FUNCTION Accumulator finished(int, Accumulator sum) const {
-      return factor == 0 ? Accumulator(0) : sum * factor;
-    }
-  };
-  KOKKOS_INLINE_FUNCTION destination row(const tile_rows& rows, int r, int split,
-                                         Accumulator maximum, Accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION destination<Accumulator, Accumulator> row(const tile_rows& rows, int r,
+                                                                   int split, Accumulator maximum,
+                                                                   Accumulator sum) const {
     const row_result<Accumulator> x = finish_row(maximum, sum);
     const std::int64_t batch = std::int64_t(rows.batch) * splits + split, token = rows.ordinal(r);
     *lse.row(batch, token, rows.head(r)) = x.lse;
-    return {out.row(batch, token, rows.head(r)), x.factor, true};
+    return {out.row(batch, token, rows.head(r)), x.factor, nullptr, true};
   }
 };
 

@@ -54,8 +54,7 @@ void launch_teams(const std::string& label, const Run& run, const Functor& f) {
 }
 
 /// `data` is what a family found out for the whole launch. A pipelined atom gives its address to
-/// the copy engine: where an argument has none, the kernel before, which sets the counter of items,
-/// puts it into the call's memory.
+/// the copy engine: where an argument has none, teams put it into the call's memory.
 template <class Atom, class Run, class Element, class Mask, class Epilogue,
           class Data = no_launch_data>
 void launch(const std::string& label, Run& run, const problem<Element>& p, const Mask& m,
@@ -70,21 +69,20 @@ void launch(const std::string& label, Run& run, const problem<Element>& p, const
               p, m, plan, epilogue, launch_data});
   };
   if constexpr (pipelined<Atom>) {
-    constexpr bool copied = !arguments_have_addresses<space>;
     const std::int64_t teams = Atom::league_size(run.instance(), plan.items());
-    std::int64_t* next_item = run.template take<std::int64_t>(1);
-    Data* kept = copied ? run.template take<Data>(1) : nullptr;
-    if constexpr (Run::launches)
-      Kokkos::parallel_for(
-          "delta_attention::prepare", by_argument(Kokkos::RangePolicy<space>(run.instance(), 0, 1)),
-          KOKKOS_LAMBDA(int) {
-            *next_item = teams;
-            if (copied) *kept = data;
-          });
-    if constexpr (copied)
-      go(pipelined_launch<const Data*>{kept, next_item});
+    std::int64_t* next_item = nullptr;
+    if (plan.heads_in_turn) {
+      next_item = run.template take<std::int64_t>(1);
+      if constexpr (Run::launches)  // each team has one of the first items
+        Kokkos::parallel_for(
+            "delta_attention::first_items",
+            by_argument(Kokkos::RangePolicy<space>(run.instance(), 0, 1)),
+            KOKKOS_LAMBDA(int) { *next_item = teams; });
+    }
+    if constexpr (arguments_have_addresses<space>)
+      go(pipelined_launch<Data, std::nullptr_t>{data, nullptr, next_item});
     else
-      go(pipelined_launch<Data>{data, next_item});
+      go(pipelined_launch<Data, Data*>{data, run.template take<Data>(2 * teams), next_item});
   } else {
     go(data);
   }

@@ -25,10 +25,12 @@ template <class KeyBits> struct pipelined_values {
   bool whole;
 };
 
-/// What a launch has besides a problem: what the copy engine needs, and which item is the next that
-/// no team has yet (of the first ones each team has one).
-template <class Maps> struct pipelined_launch {
+/// What a launch has besides a problem: what the copy engine needs, with memory for a copy of it
+/// for each copying warp where the launch's own has no address (else a null pointer's type), and
+/// which item is the next that no team has yet, if teams take them from there.
+template <class Maps, class Places> struct pipelined_launch {
   Maps maps;
+  Places places;
   std::int64_t* next_item;
 };
 
@@ -131,66 +133,76 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     mask::key_range keys;
     bool seen, last;
   } tile;
+  // Whether the next keys and values had come when that was last looked for, which takes no time in
+  // the shadow of the exponentials; at their turn it does.
+  bool keys_came = false, values_came = false;
   const auto await_keys = [&] {
-    const auto& t = atom.template await_keys<keys_type>();
+    const auto& t = atom.template await_keys<keys_type>(keys_came);
     tile = {t.keys, t.seen[atom.panel()], t.last};
   };
   // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
   const auto await_values = [&] {
-    const auto& t = atom.template await_values<values_type>();
+    const auto& t = atom.template await_values<values_type>(values_came);
     if (!t.whole) atom.clear_values(t.wanted);
   };
-  // From a tile's products, which `Pending` later ones follow, to its weights; returns the factor
-  // of everything summed before.
-  const auto weigh = [&]<int Pending>(const item_type& work, std::integral_constant<int, Pending>) {
+  // From a tile's products, which `Pending` later ones follow, to the factor of everything that was
+  // summed before.
+  const auto raise = [&]<int Pending>(const item_type& work, std::integral_constant<int, Pending>) {
     auto maximum = atom.template finish_scores<Pending>();
     if (p.softcap > 0) maximum = atom.softcap(p.softcap);
     if (!tile.seen) maximum = atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
-    auto& softmax = atom.statistics();
-    const auto factor = softmax.raise(maximum);
-    const auto sum = atom.exponentials(softmax.reference());
-    softmax.add(factor, sum);
-    return factor;
+    return atom.statistics().raise(maximum);
   };
-  const auto store = [&](const item_type& work, const auto& softmax) {
-    atom.store(work.item.rows, work.item.split, softmax, epilogue);
+  // From there to the weights. The sum before, if it is under way, ends in the shadow of the
+  // exponentials.
+  const auto weigh = [&]<bool Summing>(const auto& factor, std::bool_constant<Summing>) {
+    keys_came = atom.keys_are_there();
+    auto& softmax = atom.statistics();
+    softmax.add(factor, atom.exponentials(softmax.reference()));
+    if constexpr (Summing) atom.finish_weighted_sum();
+    values_came = atom.values_are_there();
+    atom.pack_weights();
+    if constexpr (Summing) atom.rescale(factor);
   };
 
   while (true) {
     const item_type& work = atom.template await_item<item_type>();
     if (work.ends) break;
     atom.take_item();
-    atom.clear_output();
-    atom.statistics() = atom.no_statistics();
-    if (work.has_keys) {
-      await_keys();
-      atom.start_scores();
-      weigh(work, std::integral_constant<int, 0>{});
-      atom.pack_weights();
-      while (!tile.last) {
-        await_keys();
-        await_values();
-        atom.take_turn();
-        atom.start_scores();
-        atom.start_weighted_sum();
-        atom.pass_turn();
-        const auto factor = weigh(work, std::integral_constant<int, 1>{});
-        atom.finish_weighted_sum();
-        atom.pack_weights();
-        atom.rescale(factor);
-      }
-      await_values();
-      atom.start_weighted_sum();
-      atom.finish_weighted_sum();
+    atom.clear();
+    const auto begin_store = [&] {
+      return atom.begin_store(work.item.rows, work.item.split, epilogue);
+    };
+    if (!work.has_keys) {
+      atom.store(begin_store());
+      continue;
     }
-    store(work, atom.statistics());
+    keys_came = false;
+    await_keys();
+    atom.start_scores();
+    weigh(raise(work, std::integral_constant<int, 0>{}), std::false_type{});
+    while (!tile.last) {
+      await_keys();
+      await_values();
+      atom.take_turn();
+      atom.start_scores();
+      atom.start_weighted_sum();
+      atom.pass_turn();
+      weigh(raise(work, std::integral_constant<int, 1>{}), std::true_type{});
+    }
+    await_values();
+    atom.start_weighted_sum();
+    const auto ends = begin_store();  // while the products go on
+    atom.finish_weighted_sum();
+    atom.store(ends);
   }
 }
 
 /// All items of a team.
-template <class Atom, class Member, class Maps, class Element, class Mask, class Epilogue>
+template <class Atom, class Member, class Maps, class Places, class Element, class Mask,
+          class Epilogue>
 KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
-                                                  const pipelined_launch<Maps>& data,
+                                                  const pipelined_launch<Maps, Places>& data,
                                                   const problem<Element>& p, const Mask& mask,
                                                   const schedule& plan, const Epilogue& epilogue) {
   const typename Atom::lane_type lane(team, Atom::shared_bytes);
@@ -201,11 +213,18 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     consume<Atom>(atom, p, mask, epilogue);
   } else {
     lane.template give_registers<Atom::copying_registers>();
+    const auto loader = [&] {
+      if constexpr (std::is_null_pointer_v<Places>)
+        return typename Atom::loader(lane, data.maps);
+      else
+        return typename Atom::loader(lane, data.maps,
+                                     data.places + team.league_rank() * 2 + lane.warp());
+    };
     if (lane.warp() == 0) {
-      typename Atom::loader atom(lane, data.maps);
+      auto atom = loader();
       load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item);
     } else if (lane.warp() == 1) {
-      typename Atom::loader atom(lane, data.maps);
+      auto atom = loader();
       load_values<Atom>(atom, mask);
     } else {
       typename Atom::query_loader atom(lane, p);

@@ -75,10 +75,4 @@ struct key_tile {
   bool seen;
 };
 
-/// Channel c of a finished row (kernel/epilogue.hpp).
-template <class Destination, class Accumulator>
-KOKKOS_INLINE_FUNCTION void store_channel(const Destination& to, int c, Accumulator sum) {
-  to.out[c] = typename Destination::value(to.finished(c, sum));
-}
-
 }  // namespace delta_attention::kernel

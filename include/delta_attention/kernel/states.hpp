@@ -42,7 +42,9 @@ void for_each_row(const std::string& label, const Run& run, std::int64_t batches
                   std::int64_t heads, const F& f) {
   if (batches * rows * heads == 0) return;
   if constexpr (Run::launches) {
-    using policy = Kokkos::TeamPolicy<typename Run::space>;
+    // Teams of one thread. (Without bounds AMD's compiler leaves room for blocks of 1024, and
+    // spills; with less than a wave Kokkos finds no size of a block.)
+    using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::LaunchBounds<64, 1>>;
     using member = typename policy::member_type;
     const int lanes = std::min(32, policy::vector_length_max());
     const std::int64_t count = batches * rows * heads;
