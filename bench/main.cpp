@@ -2,8 +2,8 @@
 #include <benchmark/benchmark.h>
 
 #include <Kokkos_Core.hpp>
+#include <exception>
 #include <iostream>
-#include <stdexcept>
 #include <string_view>
 
 #include "bench_attention.hpp"
@@ -11,15 +11,10 @@
 #include "limits.hpp"
 #include "serve.hpp"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const Kokkos::ScopeGuard kokkos(argc, argv);
   if (argc == 2 && std::string_view(argv[1]) == "serve") {
-    try {
-      bench::serve();
-    } catch (const std::invalid_argument& wrong) {
-      std::cerr << wrong.what() << '\n';
-      return 1;
-    }
+    bench::serve();
     return 0;
   }
   benchmark::Initialize(&argc, argv);
@@ -29,4 +24,7 @@ int main(int argc, char** argv) {
   bench::register_attention();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+} catch (const std::exception& failure) {  // no GPU, say
+  std::cerr << failure.what() << '\n';
+  return 1;
 }

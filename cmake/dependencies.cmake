@@ -37,9 +37,10 @@ macro(delta_attention_dependency name version)
       ${delta_attention_system})
     FetchContent_MakeAvailable(${name})
   else()
-    message(FATAL_ERROR "${name} ${version} or newer is not found. Set ${name}_ROOT or "
-      "CMAKE_PREFIX_PATH to where it is installed, or let CMake download it with "
-      "-D DELTA_ATTENTION_FETCH_DEPENDENCIES=ON.")
+    # (The second sentence is there where it lacks a dependency of its own.)
+    message(FATAL_ERROR "${name} ${version} or newer is not found. ${${name}_NOT_FOUND_MESSAGE} "
+      "Set ${name}_ROOT or CMAKE_PREFIX_PATH to where it is installed, or let CMake download it "
+      "with -D DELTA_ATTENTION_FETCH_DEPENDENCIES=ON.")
   endif()
 endmacro()
 
@@ -55,6 +56,14 @@ macro(delta_attention_find_kokkos)
       endif()
     endif()
     delta_attention_dependency(Kokkos ${DELTA_ATTENTION_KOKKOS_MINIMUM})
+  endif()
+  # An installed Kokkos says what it was built for; one that is part of this build has options.
+  if(NOT Kokkos_DEVICES)
+    foreach(device IN ITEMS SERIAL OPENMP THREADS CUDA HIP SYCL)
+      if(Kokkos_ENABLE_${device})
+        list(APPEND Kokkos_DEVICES ${device})
+      endif()
+    endforeach()
   endif()
   if(DELTA_ATTENTION_DEVICE AND Kokkos_DEVICES AND NOT DELTA_ATTENTION_DEVICE IN_LIST Kokkos_DEVICES)
     message(FATAL_ERROR "This build asks for ${DELTA_ATTENTION_DEVICE}, but the Kokkos in "

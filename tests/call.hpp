@@ -8,6 +8,7 @@
 #include <string>
 
 #include "compare.hpp"
+#include "kernels.hpp"
 #include "mask_cases.hpp"
 #include "problem.hpp"
 

@@ -29,6 +29,7 @@ enum class layout {
   heads_first,   // contiguous as (batch, head, token, element)
   fused,         // every third token of a tensor: as q, k or v in one tensor of all three
   padded,        // tokens_first inside a larger tensor: odd gaps after every extent
+  cache,         // heads_first inside a larger tensor: room for whole tiles of tokens and channels
 };
 
 inline std::string describe(const shape& s) {
@@ -53,6 +54,7 @@ template <class Exec, class Element> class buffer {
       : extents_{batches, tokens, heads, size},
         guard_(where == layout::tokens_first ? 0
                : where == layout::padded     ? 67
+               : where == layout::cache      ? 300 * (size + 64)
                                              : 64) {
     switch (where) {
       case layout::tokens_first:
@@ -67,6 +69,11 @@ template <class Exec, class Element> class buffer {
       case layout::padded: {
         const integer head = size + 5, token = heads * head + 3;
         strides_ = {tokens * token + 7, token, head, 1};
+        break;
+      }
+      case layout::cache: {
+        const integer token = size + 64, head = (tokens + 300) * token;
+        strides_ = {heads * head, token, head, 1};
         break;
       }
     }
@@ -179,7 +186,9 @@ template <class Exec, class Element> struct problem {
     Kokkos::deep_copy(sink_logits, host);
   }
 
-  /// NaN wherever no row reads: keys and values by kv head.
+  truth poison = std::numeric_limits<truth>::quiet_NaN();
+
+  /// Poison wherever no row reads: keys and values by kv head.
   void poison_unread(const oracle::predicate& reads) {
     const integer group = sizes.query_heads / sizes.kv_heads;
 #pragma omp parallel for collapse(3) schedule(dynamic, 16)
@@ -191,9 +200,8 @@ template <class Exec, class Element> struct problem {
             for (integer i = sizes.queries; i-- > 0 && !read;)
               read = reads(static_cast<int>(b), static_cast<int>(head), i + offset(), j);
           if (read) continue;
-          constexpr truth nan = std::numeric_limits<truth>::quiet_NaN();
-          for (integer e = 0; e < sizes.size; ++e) k(b, j, h, e) = nan;
-          for (integer e = 0; e < sizes.value_size; ++e) v(b, j, h, e) = nan;
+          for (integer e = 0; e < sizes.size; ++e) k(b, j, h, e) = poison;
+          for (integer e = 0; e < sizes.value_size; ++e) v(b, j, h, e) = poison;
         }
   }
 

@@ -1,7 +1,8 @@
-// What a row does not see must not reach it, whatever it is: later keys and values of a tile that
-// other rows see, and memory that nobody reads.
+// What a row does not see must not reach it: later keys and values of a tile that other rows see,
+// as long as they are finite, and what nobody sees, whatever it is.
 #include <catch2/catch_template_test_macros.hpp>
 #include <cmath>
+#include <limits>
 
 #include "call_delta.hpp"
 
@@ -49,5 +50,51 @@ TEMPLATE_LIST_TEST_CASE("hidden: the largest values of later keys change nothing
       CAPTURE(setup_name<TestType>(), cut, delta);
       CHECK(compare_exactly(early_rows<TestType>(3e38, cut, delta),
                             early_rows<TestType>(0, cut, delta)) == "");
+    }
+}
+
+// Keys and values that no row sees: in tiles that others fill, in whole tiles between those that
+// are seen, and all of them; NaN is what every other test has there. (Beyond the last key and the
+// last channel, where layouts leave room, there is NaN.)
+TEMPLATE_LIST_TEST_CASE("hidden: infinities that no row sees change nothing", "[hidden]",
+                        hidden_setups) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const shape rows{.queries = 60, .keys = 700, .query_heads = 4, .kv_heads = 2, .size = 40,
+                   .value_size = 24};
+  for (const double poison : {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()})
+    for (const integer queries : {60, 2}) {
+      CAPTURE(poison, queries);
+      const auto make = [&](const oracle::parameters& options = {}) {
+        shape s = rows;
+        s.queries = queries;
+        problem_of<TestType> p(s, options, 1, layout::cache);
+        p.poison = poison;
+        return p;
+      };
+      {  // a gap of several tiles, whose ends lie within tiles
+        auto p = make();
+        check_attention<TestType>(p, cases::sink_window(5, 33));
+      }
+      {  // the end of the last tile that is seen, and the tiles after it
+        auto p = make({.query_offset = 190, .sink_logits = {1.0f, 2.0f, -3.0f, 0.0f}});
+        check_attention<TestType>(p, cases::causal());
+      }
+      {  // rows that see nothing, and others
+        auto p = make({.query_offset = -1});
+        check_attention<TestType>(p, cases::causal());
+      }
+      {
+        auto p = make();
+        check_attention<TestType>(
+            p, cases::blocks(p.exec, p.sizes, p.offset(), {.key_block = 48, .visible = 0.1}));
+      }
+      {  // nobody sees anything
+        auto p = make();
+        check_attention<TestType>(p, cases::sink_window(0, 0));
+      }
+      {
+        auto p = make({.query_offset = 320});
+        check_delta<TestType>(p, cases::sink_window(5, 33), {.stride = 16, .tail = 0});
+      }
     }
 }

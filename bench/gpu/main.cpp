@@ -10,6 +10,7 @@
 #include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <iostream>
 #include <map>
 #include <sstream>
@@ -214,7 +215,7 @@ class server {
 
 }  // namespace bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc > 1) {
     std::puts("delta_attention_bench_gpu: answers lines on stdin; see bench/README.md");
     return 0;
@@ -231,4 +232,7 @@ int main(int argc, char** argv) {
     }
     std::cout << answer << std::endl;
   }
+} catch (const std::exception& failure) {  // no GPU, say
+  std::cerr << failure.what() << '\n';
+  return 1;
 }

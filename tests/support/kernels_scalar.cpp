@@ -1,0 +1,7 @@
+#include "kernels.hpp"
+
+#ifdef DELTA_ATTENTION_SHARED_KERNELS
+DELTA_ATTENTION_KERNELS(, scalar, float)
+DELTA_ATTENTION_KERNELS(, scalar, double)
+DELTA_ATTENTION_SCALAR_MASKS()
+#endif
