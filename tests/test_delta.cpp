@@ -87,7 +87,6 @@ TEMPLATE_LIST_TEST_CASE("delta: query_offset", "[delta]", every_setup) {
 
 TEMPLATE_LIST_TEST_CASE("delta: layouts in memory", "[delta]", setups_with<float>) {
   const shape s{.batches = 2, .queries = 77, .keys = 77, .query_heads = 4, .kv_heads = 2};
-  for (const layout where :
-       {layout::heads_first, layout::fused, layout::padded, layout::cache})
+  for (const layout where : {layout::heads_first, layout::fused, layout::padded, layout::cache})
     check_delta<TestType>(s, cases::sink_window(4, 11), {.stride = 16, .tail = 9}, {}, where);
 }

@@ -39,8 +39,7 @@ TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]", every_
                 .kv_heads = 3,
                 .size = 40,
                 .value_size = 48};
-  for (const layout where :
-       {layout::heads_first, layout::fused, layout::padded, layout::cache}) {
+  for (const layout where : {layout::heads_first, layout::fused, layout::padded, layout::cache}) {
     check_attention<TestType>(s, cases::causal(), {}, where);
     check_attention<TestType>({.batches = 2,
                                .queries = 1,

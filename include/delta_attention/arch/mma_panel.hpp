@@ -116,7 +116,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
                              const Epilogue& epilogue) {
     const auto store_one = [&]<int Row>(std::integral_constant<int, Row>) {
       const auto to = destination_of<Row>(first, rows, split, epilogue);
-      store_row<Row>(to, value_size, [&](int c) { return added_to(to, c, value_size); });
+      store_sums<Row>(to, value_size, [&](int c) { return added_to(to, c, value_size); });
     };
     // (Not a loop: compilers find one too long to unroll.)
     [&]<int... Row>(std::integer_sequence<int, Row...>) {
@@ -147,7 +147,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
   template <int Row, class Destination>
   KOKKOS_FUNCTION void store_row(const row_end<Destination>& end, int value_size) {
-    store_row<Row>(end.to, value_size, [&](int c) { return end.added[c]; });
+    store_sums<Row>(end.to, value_size, [&](int c) { return end.added[c]; });
   }
 
  private:
@@ -173,8 +173,9 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     return lane_.load(
         reinterpret_cast<const two*>(to.added + (channel < value_size ? channel : 0)));
   }
+  // added(c): what is added to the lane's channels of group c.
   template <int Row, class Destination, class Added>
-  KOKKOS_FUNCTION void store_row(const Destination& to, int value_size, const Added& added) {
+  KOKKOS_FUNCTION void store_sums(const Destination& to, int value_size, const Added& added) {
     using value = typename Destination::value;
     const auto of_row = [&](int c, int e) -> float& { return output[Row / 2][c][Row % 2 * 2 + e]; };
     DELTA_ATTENTION_UNROLL

@@ -60,22 +60,25 @@ schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_d
 /// States of the rows of a set under one mask. Of one that shows most keys (`many_keys`) to rows
 /// far apart, teams would each read other keys at a time: the keys are cut into parts that the
 /// cache holds, and all rows meet one part after the other. Every part is one more state of each
-/// row to keep, hence not too many.
+/// row to keep (4.3 GB of them for 16 parts of 1M keys): beyond 16 they are as long as the whole
+/// cache.
 template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                  const row_set& rows, bool many_keys) {
   row_states<accumulator_of<Element>> states;
-  Family::template with_tile<typename Run::space, Mask>(p, [&]<class Atom>(std::type_identity<Atom>,
-                                                                           const auto&... data) {
-    schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
-    if (many_keys && plan.heads_in_turn) {
-      constexpr std::int64_t most_parts = 16;
-      const std::int64_t parts = (bytes_of_head(p) - 1) / shared_cache_bytes + 1;
-      plan.split(std::max<std::int64_t>(plan.splits, std::min(parts, most_parts)), Atom::tile_keys);
-    }
-    states = decltype(states)::take(run, p, rows.count, plan.splits);
-    launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
-  });
+  Family::template with_tile<typename Run::space, Mask>(
+      p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
+        schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+        if (many_keys && plan.heads_in_turn) {
+          constexpr std::int64_t most_short_parts = 16;
+          const auto parts = [&](std::int64_t bytes) { return (bytes_of_head(p) - 1) / bytes + 1; };
+          plan.split(std::max({std::int64_t(plan.splits), parts(cache_bytes),
+                               std::min(parts(shared_cache_bytes), most_short_parts)}),
+                     Atom::tile_keys);
+        }
+        states = decltype(states)::take(run, p, rows.count, plan.splits);
+        launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
+      });
   return states;
 }
 

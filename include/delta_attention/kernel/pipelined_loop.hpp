@@ -133,8 +133,8 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     mask::key_range keys;
     bool seen, last;
   } tile;
-  // Whether the next keys and values had come when that was last looked for, which takes no time in
-  // the shadow of the exponentials; at their turn it does.
+  // Had the next keys come when they were looked for before the exponentials, the next values after
+  // the last sum? To wait for them at their turn takes time even where they have.
   bool keys_came = false, values_came = false;
   const auto await_keys = [&] {
     const auto& t = atom.template await_keys<keys_type>(keys_came);
@@ -217,8 +217,8 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
       if constexpr (std::is_null_pointer_v<Places>)
         return typename Atom::loader(lane, data.maps);
       else
-        return typename Atom::loader(lane, data.maps,
-                                     data.places + team.league_rank() * 2 + lane.warp());
+        return typename Atom::loader(
+            lane, data.maps, data.places + team.league_rank() * Atom::copying_warps + lane.warp());
     };
     if (lane.warp() == 0) {
       auto atom = loader();
