@@ -30,12 +30,12 @@ template <class Element, int D> class wgmma_tile {
   static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = 2;
   using key_bits = arch::key_bits<tile_keys>;
+  static constexpr int copying_warps = 2;  // the first: of keys, of values
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
                        query_threads = group_threads - copying_warps * hopper_lane::lanes;
   static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
   static constexpr bool shares_cache = true;
-  static constexpr int copying_warps = 2;  // the first: of keys, of values
   static constexpr int work_bytes = 256, info_bytes = 64;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
