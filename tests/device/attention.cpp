@@ -16,6 +16,7 @@ void options(const space& exec, const tensors<float>& t, statistics lse, head_va
 }
 
 void masks(const space& exec, const tensors<da::bfloat16>& t, const block_lists& lists) {
+  da::attention(exec, t.q, t.k, t.v, t.out, da::block_sparse{lists} & da::causal{});
   da::attention(exec, t.q, t.k, t.v, t.out,
                 (da::block_sparse{lists} | da::sink_window{.sinks = 64, .window = 512}) &
                     da::causal{});

@@ -23,8 +23,8 @@ struct wgmma {
     const int channels = std::max(p.head_size(), p.value_size());
     tensor_maps maps;
     // The copying warps have few registers, of which a function that the compiler did not inline
-    // knows nothing: nvcc 13.0 left one at 5.
-    constexpr int most = 4;
+    // knows nothing: nvcc 13.0 left one at 4.
+    constexpr int most = 3;
     if constexpr (mask::complexity_of<Mask>() > most)
       mma_sync::with_tile<Exec, Mask>(p, f);
     else if (channels > 128 || !rows_are_aligned(p.q) || !make_maps(maps, p))
