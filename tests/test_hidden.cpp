@@ -53,14 +53,21 @@ TEMPLATE_LIST_TEST_CASE("hidden: the largest values of later keys change nothing
     }
 }
 
+/// Nobody sees every other key, wherever else rows begin and end.
+struct even_keys : da::mask_base {
+  KOKKOS_FUNCTION bool allows(int, int, std::int64_t, std::int64_t key) const {
+    return key % 2 == 0;
+  }
+};
+
 // Keys and values that no row sees: in tiles that others fill, in whole tiles between those that
 // are seen, and all of them; NaN is what every other test has there. (Beyond the last key and the
 // last channel, where layouts leave room, there is NaN.)
 TEMPLATE_LIST_TEST_CASE("hidden: infinities that no row sees change nothing", "[hidden]",
                         hidden_setups) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  const shape rows{.queries = 60, .keys = 700, .query_heads = 4, .kv_heads = 2, .size = 40,
-                   .value_size = 24};
+  const shape rows{
+      .queries = 60, .keys = 700, .query_heads = 4, .kv_heads = 2, .size = 40, .value_size = 24};
   for (const double poison : {infinity, -infinity, std::numeric_limits<double>::quiet_NaN()})
     for (const integer queries : {60, 2}) {
       CAPTURE(poison, queries);
@@ -87,6 +94,12 @@ TEMPLATE_LIST_TEST_CASE("hidden: infinities that no row sees change nothing", "[
         auto p = make();
         check_attention<TestType>(
             p, cases::blocks(p.exec, p.sizes, p.offset(), {.key_block = 48, .visible = 0.1}));
+      }
+      {  // keys between those that are seen
+        auto p = make();
+        check_attention<TestType>(
+            p, mask_case<even_keys>{
+                   {}, [](int, int, integer, integer j) { return j % 2 == 0; }, "even keys"});
       }
       {  // nobody sees anything
         auto p = make();
