@@ -76,18 +76,8 @@ class hopper_lane : public cuda_lane {
         "fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(&map)
         : "memory");
   }
+  /// Has the phase ended?
   __device__ bool passed(int at, int parity) const {
-    int done;
-    asm volatile(
-        "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-        "selp.b32 %0, 1, 0, p;\n}\n"
-        : "=r"(done)
-        : "r"(at), "r"(parity)
-        : "memory");
-    return done != 0;
-  }
-  /// The same, without waiting a while for it.
-  __device__ bool passed_already(int at, int parity) const {
     int done;
     asm volatile(
         "{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
@@ -98,8 +88,15 @@ class hopper_lane : public cuda_lane {
     return done != 0;
   }
   __device__ void await(int at, int parity) const {
-    while (!passed(at, parity)) {
-    }
+    int done;
+    do
+      asm volatile(
+          "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+          "selp.b32 %0, 1, 0, p;\n}\n"
+          : "=r"(done)
+          : "r"(at), "r"(parity)
+          : "memory");
+    while (done == 0);
   }
   __device__ void named_barrier(int id, int threads) const {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");

@@ -24,7 +24,7 @@ struct wgmma {
     tensor_maps maps;
     // The copying warps have few registers, of which a function that the compiler did not inline
     // knows nothing: nvcc 13.0 left one at 4.
-    constexpr int most = 3;
+    constexpr int most = 4;
     if constexpr (mask::complexity_of<Mask>() > most)
       mma_sync::with_tile<Exec, Mask>(p, f);
     else if (channels > 128 || !rows_are_aligned(p.q) || !make_maps(maps, p))

@@ -42,24 +42,24 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     panel_.clear_statistics();
   }
 
-  /// Are the next keys there already?
-  __device__ bool keys_are_there() const {
+  /// To wait for keys takes time even where they have come: a look before other work saves it.
+  __device__ void look_for_keys() {
     const auto& turn = tile::keys_turn_;
-    return lane_.passed_already(at(tile::keys_full, turn.stage), turn.parity);
+    keys_came_ = lane_.passed(at(tile::keys_full, turn.stage), turn.parity);
   }
-  __device__ bool values_are_there() const {
+  __device__ void look_for_values() {
     const auto& turn = tile::values_turn_;
-    return lane_.passed_already(at(tile::values_full, turn.stage), turn.parity);
+    values_came_ = lane_.passed(at(tile::values_full, turn.stage), turn.parity);
   }
-  /// Waits for the next keys unless they `are_there`.
-  template <class Info> __device__ const Info& await_keys(bool are_there) {
+  /// The next keys, which were looked for when the last ones were done.
+  template <class Info> __device__ const Info& await_keys() {
     const auto& turn = tile::keys_turn_;
-    if (!are_there) lane_.await(at(tile::keys_full, turn.stage), turn.parity);
+    if (!keys_came_) lane_.await(at(tile::keys_full, turn.stage), turn.parity);
     return tile::template kept<Info>(tile::key_infos + turn.stage * tile::info_bytes);
   }
-  template <class Info> __device__ const Info& await_values(bool are_there) {
+  template <class Info> __device__ const Info& await_values() {
     const auto& turn = tile::values_turn_;
-    if (!are_there) lane_.await(at(tile::values_full, turn.stage), turn.parity);
+    if (!values_came_) lane_.await(at(tile::values_full, turn.stage), turn.parity);
     return tile::template kept<Info>(tile::value_infos + turn.stage * tile::info_bytes);
   }
   /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
@@ -152,6 +152,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   panel_type panel_;
   int value_size_, group_, first_row_;
+  bool keys_came_ = false, values_came_ = false;
 };
 
 }  // namespace delta_attention::arch

@@ -12,9 +12,10 @@ namespace delta_attention::kernel {
 
 /// What the copying warps tell the others of an item,
 template <int Panels> struct pipelined_item : tile_work<Panels> {
-  bool ends, has_keys;  // there is none; no tile of keys follows
+  bool ends;  // there is none
 };
-/// of a tile's keys: do all of a panel's rows see all that there is room for?
+/// of a tile's keys (one without any, where no row of an item sees a key): do all of a panel's rows
+/// see all that there is room for?
 template <int Panels> struct pipelined_keys {
   mask::key_range keys;
   bool seen[Panels], last;
@@ -62,8 +63,6 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
         const int first = x * panel_rows < rows.count ? x * panel_rows : 0;
         w.panel[x] = rows.block(first, first + panel_rows);
       }
-      w.has_keys =
-          tile_walk<Tile::tile_keys, Mask>(mask, w.all, w.item.keys).next().keys.size() > 0;
     });
   };
 
@@ -73,7 +72,8 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
     const item_type* next = nullptr;
     int before_next = Tile::stages;
     tile_walk<Tile::tile_keys, Mask> tiles(mask, work->all, work->item.keys);
-    for (key_tile tile = tiles.next(); tile.keys.size() > 0;) {
+    key_tile tile = tiles.next();
+    do {
       const key_tile following = tiles.next();
       pipelined_keys<panels> info{tile.keys, {}, following.keys.size() == 0};
       for (int x = 0; x < panels; ++x)
@@ -85,7 +85,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
       // The next item's queries shall be there when this one ends; it can only be described once
       // the others have begun this one, for which the first tiles must be under way.
       if (--before_next == 0) next = &describe_next();
-    }
+    } while (tile.keys.size() > 0);
     work = before_next > 0 ? &describe_next() : next;
   }
 }
@@ -98,7 +98,8 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
     if (work.ends) break;
     const visibility<Mask> visible{mask, work.item.rows, work.all};
     tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
-    for (key_tile tile = tiles.next(); tile.keys.size() > 0; tile = tiles.next()) {
+    key_tile tile = tiles.next();
+    do {
       const int count = int(tile.keys.size());
       pipelined_values<typename Tile::key_bits> info{{}, tile.seen && count == Tile::tile_keys};
       if (!info.whole)
@@ -106,7 +107,8 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
           return tile.seen || visible.some_row_sees(tile.keys.begin + key);
         });
       atom.copy_values(work.item.rows, tile.keys, info);
-    }
+      tile = tiles.next();
+    } while (tile.keys.size() > 0);
   }
 }
 
@@ -133,16 +135,13 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     mask::key_range keys;
     bool seen, last;
   } tile;
-  // Had the next keys come when they were looked for before the exponentials, the next values after
-  // the last sum? To wait for them at their turn takes time even where they have.
-  bool keys_came = false, values_came = false;
   const auto await_keys = [&] {
-    const auto& t = atom.template await_keys<keys_type>(keys_came);
+    const auto& t = atom.template await_keys<keys_type>();
     tile = {t.keys, t.seen[atom.panel()], t.last};
   };
   // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
   const auto await_values = [&] {
-    const auto& t = atom.template await_values<values_type>(values_came);
+    const auto& t = atom.template await_values<values_type>();
     if (!t.whole) atom.clear_values(t.wanted);
   };
   // From a tile's products, which `Pending` later ones follow, to the factor of everything that was
@@ -156,11 +155,11 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
   // From there to the weights. The sum before, if it is under way, ends in the shadow of the
   // exponentials.
   const auto weigh = [&]<bool Summing>(const auto& factor, std::bool_constant<Summing>) {
-    keys_came = atom.keys_are_there();
+    atom.look_for_keys();
     auto& softmax = atom.statistics();
     softmax.add(factor, atom.exponentials(softmax.reference()));
     if constexpr (Summing) atom.finish_weighted_sum();
-    values_came = atom.values_are_there();
+    atom.look_for_values();
     atom.pack_weights();
     if constexpr (Summing) atom.rescale(factor);
   };
@@ -170,14 +169,6 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     if (work.ends) break;
     atom.take_item();
     atom.clear();
-    const auto begin_store = [&] {
-      return atom.begin_store(work.item.rows, work.item.split, epilogue);
-    };
-    if (!work.has_keys) {
-      atom.store(begin_store());
-      continue;
-    }
-    keys_came = false;
     await_keys();
     atom.start_scores();
     weigh(raise(work, std::integral_constant<int, 0>{}), std::false_type{});
@@ -192,7 +183,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     }
     await_values();
     atom.start_weighted_sum();
-    const auto ends = begin_store();  // while the products go on
+    const auto ends = atom.begin_store(work.item.rows, work.item.split, epilogue);  // meanwhile
     atom.finish_weighted_sum();
     atom.store(ends);
   }
