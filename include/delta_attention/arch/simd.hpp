@@ -83,15 +83,16 @@ template <class Element> class simd_tile {
            ++r)
         prefetch(p.q.row(rows.batch, rows.token(r), rows.head(r)), d_);
       float* to = queries(panel);
-      for (int i = 0; i < panel_rows; i += 4)
-        for (int c = 0; c < d_; c += 4) {
-          vector4 m[4] = {load4(source[i] + c), load4(source[i + 1] + c), load4(source[i + 2] + c),
-                          load4(source[i + 3] + c)};
-          transpose4(m);
+      for (int i = 0; i < panel_rows; i += 8)
+        for (int c = 0; c < d_; c += 8) {
+          vector8 m[8];
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 4; ++x) save4(to + (c + x) * panel_rows + i, m[x] * factor);
+          for (int x = 0; x < 8; ++x) m[x] = load8(source[i + x] + c);
+          transpose(m);
+          DELTA_ATTENTION_UNROLL
+          for (int x = 0; x < 8; ++x) save8(to + (c + x) * panel_rows + i, m[x] * factor);
         }
-      std::fill_n(outputs(panel), std::size_t(dv_) * panel_rows, 0.f);
+      fresh_[panel] = true;
       statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
                             row_values::all(0.f)};
     }
@@ -107,6 +108,7 @@ template <class Element> class simd_tile {
     key_token_ = p.k.token_stride;
     value_token_ = p.v.token_stride;
     next_count_ = int(following.keys.size());
+    next_ = 0;
     const int n = int(keys.size());
     const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
@@ -120,11 +122,11 @@ template <class Element> class simd_tile {
   }
 
   row_values scores(int panel, mask::key_range keys) {
-    prefetch_next(panel);
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
     for (int j = begin / R * R; j < end;
          j += R) {  // the first and last fragment may hold keys of others
+      prefetch_next();
       fragment<R, N> s;
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
@@ -151,17 +153,22 @@ template <class Element> class simd_tile {
   }
   void weighted_sum(int panel, mask::key_range keys, const row_values& factor) {
     const float* values = values_ + (keys.begin - tile_.begin) * R;
-    const bool rescale = !factor.all_are(1.f);
+    const bool fresh = fresh_[panel], rescale = !factor.all_are(1.f);
+    fresh_[panel] = false;
     float* output = outputs(panel);
     for (int c = 0; c < dv_; c += R) {
       fragment<R, N> o;
       float* row = output + c * panel_rows;
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < R; ++r) {
+      if (fresh) {
+        o.clear();
+      } else {
         DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < N; ++i) {
-          o.v[r][i] = load(row + r * panel_rows + i * vector_width);
-          if (rescale) o.v[r][i] *= factor.v[i];
+        for (int r = 0; r < R; ++r) {
+          DELTA_ATTENTION_UNROLL
+          for (int i = 0; i < N; ++i) {
+            o.v[r][i] = load(row + r * panel_rows + i * vector_width);
+            if (rescale) o.v[r][i] *= factor.v[i];
+          }
         }
       }
       o.multiply_add(values + std::ptrdiff_t(c) * value_keys, panel_.scores, int(keys.size()));
@@ -176,32 +183,31 @@ template <class Element> class simd_tile {
 
   template <class Epilogue>
   void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) const {
-    for (int r0 = 0; r0 < rows.count; r0 += 4) {
-      const int panel = r0 / panel_rows, lane = r0 % panel_rows, n = std::min(4, rows.count - r0);
+    for (int r0 = 0; r0 < rows.count; r0 += 8) {
+      const int panel = r0 / panel_rows, lane = r0 % panel_rows, n = std::min(8, rows.count - r0);
       float maximum[panel_rows], sum[panel_rows];
       statistics_[panel].maximum.to(maximum);
       statistics_[panel].sum.to(sum);
       using destination = decltype(epilogue.row(rows, 0, 0, 0.f, 0.f));
-      destination to[4];
+      destination to[8];
       for (int i = 0; i < n; ++i)
         to[i] = epilogue.row(rows, r0 + i, split, maximum[lane + i], sum[lane + i]);
+      for (int i = 0; i < n; ++i)
+        if (to[i].wanted) prefetch<1>(to[i].out, dv_);
       const float* from = outputs(panel) + lane;
-      alignas(64) float row[4][64];
+      alignas(64) float row[8][64];
       for (int c0 = 0; c0 < dv_; c0 += 64) {
         const int channels = std::min(64, dv_ - c0);
-        for (int c = 0; c < channels; c += 4) {
-          vector4 m[4];
+        for (int c = 0; c < channels; c += 8) {
+          vector8 m[8];
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 4; ++x) m[x] = load4(from + (c0 + c + x) * panel_rows);
-          transpose4(m);
+          for (int x = 0; x < 8; ++x) m[x] = load8(from + (c0 + c + x) * panel_rows);
+          transpose(m);
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 4; ++x) save4(row[x] + c, m[x]);
+          for (int x = 0; x < 8; ++x) save8(row[x] + c, m[x]);
         }
-        for (int i = 0; i < n; ++i) {
-          const destination row_to = to[i];
-          if (row_to.wanted)
-            for (int c = 0; c < channels; ++c) row_to.store(c0 + c, row[i][c]);
-        }
+        for (int i = 0; i < n; ++i)
+          if (to[i].wanted) to[i].store(c0, channels, row[i]);
       }
     }
   }
@@ -237,57 +243,63 @@ template <class Element> class simd_tile {
   float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * dv_; }
 
-  // Staging waits for memory, the products never do: each panel asks for its share of the keys and
-  // values that come next.
-  void prefetch_next(int panel) const {
-    constexpr int share = tile_keys / shape.panels;
-    for (int j = panel * share; j < std::min((panel + 1) * share, next_count_); ++j) {
+  // Staging waits for memory, the products never do: before each fragment a key's or a value's row
+  // that comes next is asked for, no more lines at a time than a core can have under way.
+  void prefetch_next() {
+    if (next_ >= 2 * next_count_) return;
+    const int j = next_ / 2;
+    if (next_++ % 2 == 0)
       prefetch(next_keys_ + j * key_token_, d_);
+    else
       prefetch(next_values_ + j * value_token_, dv_);
-    }
   }
-  static void prefetch(const Element* row, int channels) {
-    for (int c = 0; c < channels; c += 64 / int(sizeof(Element))) __builtin_prefetch(row + c, 0, 2);
+  /// A row to be read, or written, soon.
+  template <int Write = 0, class T> static void prefetch(const T* row, int channels) {
+    for (int c = 0; c < channels; c += 64 / int(sizeof(T))) __builtin_prefetch(row + c, Write, 2);
   }
 
   // R keys from the j-th on; beyond the last key it is repeated.
   void pack_keys(const Element* k, std::int64_t stride, int j, int n) {
+    const Element* row[R];
+    for (int i = 0; i < R; ++i) row[i] = k + std::min(j + i, n - 1) * stride;
     float* to = keys_ + j * d_;
-    for (int x = 0; x < R; x += 4) {
-      const Element* row[4];
-      for (int i = 0; i < 4; ++i) row[i] = k + std::min(j + x + i, n - 1) * stride;
-      for (int c = 0; c < d_; c += 4) {
-        vector4 m[4] = {load4(row[0] + c), load4(row[1] + c), load4(row[2] + c), load4(row[3] + c)};
-        transpose4(m);
-        DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < 4; ++i) save4(to + (c + i) * R + x, m[i]);
-      }
+    for (int c = 0; c < d_; c += 8) {
+      vector8 m[R];
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < R; ++i) m[i] = load8(row[i] + c);
+      transpose(m);
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < R; ++i) save8(to + c * R + 8 * i, m[i]);
     }
   }
   DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
-    vector4 check = {};
-    for (int c = 0; c < dv_; c += R) {
+    vector8 check = {};
+    for (int c = 0; c < dv_; c += 8) {
+      const vector8 x = load8(v + c);
+      check += x * 0.f;
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < R; i += 4) {
-        const vector4 x = load4(v + c + i);
-        check += x * 0.f;
-        save4(values_ + c * value_keys + j * R + i, x);
+      for (int i = 0; i < 8; i += R) {
+        const vector8 first = i == 0 ? x : __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7);
+        __builtin_memcpy(values_ + (c + i) * value_keys + j * R, &first, R * sizeof(float));
       }
     }
-    finite_[j] = check[0] + check[1] + check[2] + check[3] == 0.f;
+    float sum = 0;
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 8; ++i) sum += check[i];
+    finite_[j] = sum == 0.f;
   }
 
   int d_, dv_;
   mask::key_range tile_{};
   const Element *next_keys_ = nullptr, *next_values_ = nullptr;
   std::int64_t key_token_ = 0, value_token_ = 0;
-  int next_count_ = 0;
+  int next_count_ = 0, next_ = 0;  // how many rows come next, half of how many were asked for
   float *queries_, *outputs_, *keys_, *values_;
   panel_type panel_{};
   kernel::online_softmax<row_values>* statistics_;
   std::int64_t* positions_;
   int* heads_;
-  bool finite_[tile_keys] = {};
+  bool fresh_[shape.panels] = {}, finite_[tile_keys] = {};  // a panel's output holds nothing yet;
 };
 
 /// Vectors of the host's processor, for every element type but double.

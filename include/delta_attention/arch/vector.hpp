@@ -173,36 +173,44 @@ template <int Rows, int N> struct fragment {
   }
 };
 
-typedef float vector4 __attribute__((vector_size(16)));
-typedef std::uint32_t bits4 __attribute__((vector_size(16)));
-typedef std::uint16_t half_bits4 __attribute__((vector_size(8)));
+// Eight channels, of which every head has a multiple.
+typedef float vector8 __attribute__((vector_size(32)));
+typedef std::uint32_t bits8 __attribute__((vector_size(32)));
+typedef std::uint16_t half_bits8 __attribute__((vector_size(16)));
 
-template <class Element> DELTA_ATTENTION_INLINE vector4 load4(const Element* p) {
-  vector4 r;
+template <class Element> DELTA_ATTENTION_INLINE vector8 load8(const Element* p) {
+  vector8 r;
   if constexpr (std::is_same_v<Element, float>) {
     __builtin_memcpy(&r, p, sizeof r);
   } else if constexpr (std::is_same_v<Element, bfloat16>) {
-    half_bits4 x;
+    half_bits8 x;
     __builtin_memcpy(&x, p, sizeof x);
-    r = std::bit_cast<vector4>(__builtin_convertvector(x, bits4) << 16);
+    r = std::bit_cast<vector8>(__builtin_convertvector(x, bits8) << 16);
   } else
-    r = vector4{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
+    r = vector8{float(p[0]), float(p[1]), float(p[2]), float(p[3]),
+                float(p[4]), float(p[5]), float(p[6]), float(p[7])};
   return r;
 }
-DELTA_ATTENTION_INLINE void save4(float* p, vector4 v) {
+DELTA_ATTENTION_INLINE void save8(float* p, vector8 v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
-/// Four rows of four become four columns.
-DELTA_ATTENTION_INLINE void transpose4(vector4 (&m)[4]) {
-  const vector4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5),
-                b = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5),
-                c = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7),
-                d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
-  m[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-  m[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  m[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-  m[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+/// Rows of eight become their columns, one behind the other: each round puts a row's elements
+/// between those of the row half of all rows away.
+template <int Rows> DELTA_ATTENTION_INLINE void transpose(vector8 (&m)[Rows]) {
+  static_assert(Rows == 4 || Rows == 8);
+  DELTA_ATTENTION_UNROLL
+  for (int done = 1; done < Rows; done *= 2) {
+    vector8 next[Rows];
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Rows / 2; ++i) {
+      const vector8 a = m[i], b = m[i + Rows / 2];
+      next[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+      next[2 * i + 1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Rows; ++i) m[i] = next[i];
+  }
 }
 
 /// A whole vector of elements as floats.
