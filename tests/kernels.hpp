@@ -36,7 +36,8 @@ using two_windows = either<window, window>;
 #define DELTA_ATTENTION_OUTPUT(prefix, Family, Element, Mask)                        \
   prefix template void da::kernel::output_pass<da::arch::Family>(                    \
       const std::string&, shared_kernels::run&, const da::kernel::problem<Element>&, \
-      const shared_kernels::Mask&, const da::kernel::row_set&, const da::kernel::output<Element>&);
+      const shared_kernels::Mask&, const da::kernel::row_set&,                       \
+      const da::kernel::output<Element>&);
 #define DELTA_ATTENTION_DELTA(prefix, Family, Element, Mask)                             \
   prefix template void da::kernel::delta_passes<da::arch::Family>(                       \
       shared_kernels::run&, const da::kernel::problem<Element>&,                         \
@@ -66,26 +67,39 @@ using two_windows = either<window, window>;
   DELTA_ATTENTION_DELTA(prefix, simd, float, blocks_and_causal)
 #define DELTA_ATTENTION_BFLOAT16_MASKS(prefix) \
   DELTA_ATTENTION_OUTPUT(prefix, simd, da::bfloat16, lists_or_window_and_causal)
+#define DELTA_ATTENTION_AMX_KERNELS(prefix)          \
+  DELTA_ATTENTION_KERNELS(prefix, amx, da::bfloat16) \
+  DELTA_ATTENTION_OUTPUT(prefix, amx, da::bfloat16, lists_or_window_and_causal)
 #define DELTA_ATTENTION_FLOAT16_MASKS(prefix)                        \
   DELTA_ATTENTION_OUTPUT(prefix, simd, da::float16, user_and_causal) \
   DELTA_ATTENTION_DELTA(prefix, simd, da::float16, user_and_causal)
 #define DELTA_ATTENTION_SCALAR_MASKS(prefix)                                \
   DELTA_ATTENTION_OUTPUT(prefix, scalar, float, lists_or_window_and_causal) \
-  DELTA_ATTENTION_DELTA(prefix, scalar, float, causal)                      \
+  DELTA_ATTENTION_DELTA(prefix, scalar, float, causal)
+#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
+#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)
+#else
+#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)          \
+  DELTA_ATTENTION_KERNELS(prefix, scalar, da::float16)  \
+  DELTA_ATTENTION_KERNELS(prefix, scalar, da::bfloat16) \
   DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, lists_or_window_and_causal)
+#endif
 
 DELTA_ATTENTION_KERNELS(extern, simd, float)
 DELTA_ATTENTION_KERNELS(extern, simd, da::float16)
 DELTA_ATTENTION_KERNELS(extern, simd, da::bfloat16)
 DELTA_ATTENTION_KERNELS(extern, scalar, float)
 DELTA_ATTENTION_KERNELS(extern, scalar, double)
-DELTA_ATTENTION_KERNELS(extern, scalar, da::float16)
-DELTA_ATTENTION_KERNELS(extern, scalar, da::bfloat16)
 DELTA_ATTENTION_FLOAT_MASKS(extern)
 DELTA_ATTENTION_FLOAT_DELTAS(extern)
 DELTA_ATTENTION_BFLOAT16_MASKS(extern)
 DELTA_ATTENTION_FLOAT16_MASKS(extern)
 DELTA_ATTENTION_SCALAR_MASKS(extern)
+DELTA_ATTENTION_SCALAR_16_BITS(extern)
+
+#if defined(DELTA_ATTENTION_HAS_AMX)
+DELTA_ATTENTION_AMX_KERNELS(extern)
+#endif
 
 #define DELTA_ATTENTION_SHARED_KERNELS
 #endif

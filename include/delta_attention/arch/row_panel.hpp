@@ -22,17 +22,31 @@ template <int N> struct row_panel {
   /// Positions and heads of the rows of panel `panel`; lanes beyond the last row repeat it.
   static void locate(const kernel::tile_rows& tile, int panel, std::int64_t* positions,
                      int* heads) {
+    const int first = std::min(panel * rows, tile.count - 1);
+    std::int64_t position = tile.position(first);
+    int head = tile.head(first);
     for (int i = 0; i < rows; ++i) {
-      const int r = std::min(panel * rows + i, tile.count - 1);
-      positions[i] = tile.position(r);
-      heads[i] = tile.head(r);
+      positions[i] = position;
+      heads[i] = head;
+      if (panel * rows + i + 1 < tile.count && ++head == tile.first_head + tile.heads) {
+        head = tile.first_head;
+        position += tile.set.step;
+      }
     }
   }
 
   row_values largest(mask::key_range keys) const {
-    row_values m = row_values::all(-std::numeric_limits<float>::infinity());
-    for (int j = 0; j < int(keys.size()); ++j) m = max(m, row_values::from(scores + j * rows));
-    return m;
+    constexpr int at_once = 4;  // maxima of their own, so that none waits for the one before
+    row_values m[at_once];
+    for (row_values& x : m) x = row_values::all(-std::numeric_limits<float>::infinity());
+    const int n = int(keys.size());
+    int j = 0;
+    for (; j + at_once <= n; j += at_once) {
+      DELTA_ATTENTION_UNROLL
+      for (int x = 0; x < at_once; ++x) m[x] = max(m[x], row_values::from(scores + (j + x) * rows));
+    }
+    for (; j < n; ++j) m[0] = max(m[0], row_values::from(scores + j * rows));
+    return max(max(m[0], m[1]), max(m[2], m[3]));
   }
   row_values softcap(mask::key_range keys, float c) const {
     for_each_key(keys, [&](row_values s) {

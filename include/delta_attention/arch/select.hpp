@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/arch/amx.hpp>
 #include <delta_attention/arch/mfma.hpp>
 #include <delta_attention/arch/mma_sync.hpp>
 #include <delta_attention/arch/scalar.hpp>
@@ -20,6 +21,9 @@ using all_families = families<
 #endif
 #if defined(DELTA_ATTENTION_HAS_MFMA)
     mfma,
+#endif
+#if defined(DELTA_ATTENTION_HAS_AMX)
+    amx,
 #endif
 #if defined(DELTA_ATTENTION_HAS_SIMD)
     simd,

@@ -3,7 +3,7 @@
 #include <delta_attention/arch/vector.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_SIMD)
-#include <delta_attention/arch/row_panel.hpp>
+#include <delta_attention/arch/row_tile.hpp>
 #include <delta_attention/arch/simd_stream.hpp>
 
 #include <algorithm>
@@ -29,15 +29,15 @@ constexpr simd_shape simd_tile_shape() {
 template <class Element> class simd_tile {
   static constexpr simd_shape shape = simd_tile_shape();
   static constexpr int R = shape.broadcasts, N = shape.vectors;
-  using panel_type = row_panel<N>;
+  using rows_type = row_tile<N, shape.panels>;
+  using panel_type = typename rows_type::panel_type;
 
  public:
   using accumulator = float;
   using row_values = typename panel_type::row_values;
   static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows,
-                       panel_step = 1, tile_keys = shape.keys,
-                       tile_rows = shape.panels * panel_rows, scratch_level = 1,
-                       scratch_alignment = 64;
+                       panel_step = 1, tile_keys = shape.keys, tile_rows = rows_type::rows,
+                       scratch_level = 1, scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = false, shares_cache = false;
   static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
@@ -49,21 +49,8 @@ template <class Element> class simd_tile {
 
   template <class Member>
   simd_tile(const Member& team, const kernel::problem<Element>& p)
-      : d_(p.head_size()), dv_(p.value_size()) {
-    const layout at(d_, dv_);
-    auto* memory = static_cast<char*>(team.team_scratch(1).get_shmem_aligned(at.bytes, 64));
-    const auto place = [&](std::size_t floats) {
-      return reinterpret_cast<float*>(memory) + floats;
-    };
-    queries_ = place(at.queries);
-    outputs_ = place(at.outputs);
-    keys_ = place(at.keys);
-    values_ = place(at.values);
-    panel_.scores = place(at.scores);
-    statistics_ = reinterpret_cast<kernel::online_softmax<row_values>*>(place(at.statistics));
-    positions_ = reinterpret_cast<std::int64_t*>(place(at.positions));
-    heads_ = reinterpret_cast<int*>(place(at.heads));
-  }
+      : simd_tile(p, static_cast<float*>(team.team_scratch(1).get_shmem_aligned(
+                         scratch_bytes(p.head_size(), p.value_size()), 64))) {}
 
   int first_panel() const { return 0; }
   template <class Work> const Work& keep(const Work& work) const { return work; }
@@ -72,16 +59,13 @@ template <class Element> class simd_tile {
   void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
                     const kernel::key_tile&, const Visible&) {
     const float factor = p.query_factor();
+    for (int panel = 0; panel * panel_rows < rows.count; ++panel) rows_.begin(rows, panel);
     for (int panel = 0; panel * panel_rows < rows.count; ++panel) {
-      panel_type::locate(rows, panel, positions_ + panel * panel_rows, heads_ + panel * panel_rows);
+      const int first = panel * panel_rows;
       const Element* source[panel_rows];
-      for (int i = 0; i < panel_rows; ++i) {
-        const int r = std::min(panel * panel_rows + i, rows.count - 1);
-        source[i] = p.q.row(rows.batch, rows.token(r), rows.head(r));
-      }
-      for (int r = (panel + 1) * panel_rows; r < std::min((panel + 2) * panel_rows, rows.count);
-           ++r)
-        prefetch(p.q.row(rows.batch, rows.token(r), rows.head(r)), d_);
+      for (int i = 0; i < panel_rows; ++i) source[i] = rows_.of(p.q, rows, first + i);
+      for (int r = first + panel_rows; r < std::min(first + 2 * panel_rows, rows.count); ++r)
+        prefetch(rows_.of(p.q, rows, r), d_);
       float* to = queries(panel);
       for (int i = 0; i < panel_rows; i += 8)
         for (int c = 0; c < d_; c += 8) {
@@ -92,9 +76,6 @@ template <class Element> class simd_tile {
           DELTA_ATTENTION_UNROLL
           for (int x = 0; x < 8; ++x) save8(to + (c + x) * panel_rows + i, m[x] * factor);
         }
-      fresh_[panel] = true;
-      statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
-                            row_values::all(0.f)};
     }
   }
 
@@ -103,12 +84,7 @@ template <class Element> class simd_tile {
              const kernel::key_tile& tile, const kernel::key_tile& following,
              const Visible& visible) {
     const mask::key_range keys = tile_ = tile.keys;
-    next_keys_ = p.k.row(rows.batch, following.keys.begin, rows.kv_head);
-    next_values_ = p.v.row(rows.batch, following.keys.begin, rows.kv_head);
-    key_token_ = p.k.token_stride;
-    value_token_ = p.v.token_stride;
-    next_count_ = int(following.keys.size());
-    next_ = 0;
+    following_ = {p, rows, following.keys};
     const int n = int(keys.size());
     const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
@@ -126,7 +102,7 @@ template <class Element> class simd_tile {
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
     for (int j = begin / R * R; j < end;
          j += R) {  // the first and last fragment may hold keys of others
-      prefetch_next();
+      following_.ask_for_next();
       fragment<R, N> s;
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
@@ -145,17 +121,15 @@ template <class Element> class simd_tile {
   row_values softcap(int, mask::key_range keys, float c) { return panel_.softcap(keys, c); }
   template <class Mask>
   row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
-    return panel_.hide(rows, rows.block(panel * panel_rows, (panel + 1) * panel_rows), keys,
-                       positions_ + panel * panel_rows, heads_ + panel * panel_rows, m);
+    return rows_.hide(panel_, panel, rows, keys, m);
   }
   row_values exponentials(int, mask::key_range keys, const row_values& reference) {
     return panel_.exponentials(keys, reference);
   }
   void weighted_sum(int panel, mask::key_range keys, const row_values& factor) {
     const float* values = values_ + (keys.begin - tile_.begin) * R;
-    const bool fresh = fresh_[panel], rescale = !factor.all_are(1.f);
-    fresh_[panel] = false;
-    float* output = outputs(panel);
+    const bool fresh = rows_.take_fresh(panel), rescale = !factor.all_are(1.f);
+    float* output = rows_.outputs(panel);
     for (int c = 0; c < dv_; c += R) {
       fragment<R, N> o;
       float* row = output + c * panel_rows;
@@ -179,37 +153,11 @@ template <class Element> class simd_tile {
       }
     }
   }
-  kernel::online_softmax<row_values>& statistics(int panel) { return statistics_[panel]; }
+  kernel::online_softmax<row_values>& statistics(int panel) { return rows_.statistics(panel); }
 
   template <class Epilogue>
   void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) const {
-    for (int r0 = 0; r0 < rows.count; r0 += 8) {
-      const int panel = r0 / panel_rows, lane = r0 % panel_rows, n = std::min(8, rows.count - r0);
-      float maximum[panel_rows], sum[panel_rows];
-      statistics_[panel].maximum.to(maximum);
-      statistics_[panel].sum.to(sum);
-      using destination = decltype(epilogue.row(rows, 0, 0, 0.f, 0.f));
-      destination to[8];
-      for (int i = 0; i < n; ++i)
-        to[i] = epilogue.row(rows, r0 + i, split, maximum[lane + i], sum[lane + i]);
-      for (int i = 0; i < n; ++i)
-        if (to[i].wanted) prefetch<1>(to[i].out, dv_);
-      const float* from = outputs(panel) + lane;
-      alignas(64) float row[8][64];
-      for (int c0 = 0; c0 < dv_; c0 += 64) {
-        const int channels = std::min(64, dv_ - c0);
-        for (int c = 0; c < channels; c += 8) {
-          vector8 m[8];
-          DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 8; ++x) m[x] = load8(from + (c0 + c + x) * panel_rows);
-          transpose(m);
-          DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 8; ++x) save8(row[x] + c, m[x]);
-        }
-        for (int i = 0; i < n; ++i)
-          if (to[i].wanted) to[i].store(c0, channels, row[i]);
-      }
-    }
+    rows_.store(rows, split, dv_, epilogue);
   }
 
  private:
@@ -219,7 +167,7 @@ template <class Element> class simd_tile {
   static constexpr int value_keys = tile_keys + 4;
 
   struct layout {  // in floats, each part on a cache line of its own
-    std::size_t queries, outputs, keys, values, scores, statistics, positions, heads, bytes;
+    std::size_t queries, keys, values, scores, rows, bytes;
 
     constexpr layout(int d, int dv) {
       std::size_t end = 0;
@@ -229,34 +177,24 @@ template <class Element> class simd_tile {
         return begin;
       };
       queries = part(std::size_t(tile_rows) * d);
-      outputs = part(std::size_t(tile_rows) * dv);
       keys = part(std::size_t(tile_keys) * d);
       values = part(std::size_t(value_keys) * dv);
       scores = part(std::size_t(tile_keys) * panel_rows);
-      statistics = part(shape.panels * sizeof(kernel::online_softmax<row_values>) / sizeof(float));
-      positions = part(tile_rows * sizeof(std::int64_t) / sizeof(float));
-      heads = part(tile_rows);
+      rows = part(rows_type::floats(dv));
       bytes = end * sizeof(float);
     }
   };
 
-  float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
-  float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * dv_; }
+  simd_tile(const kernel::problem<Element>& p, float* memory)
+      : d_(p.head_size()), dv_(p.value_size()), rows_(memory + layout(d_, dv_).rows, dv_) {
+    const layout at(d_, dv_);
+    queries_ = memory + at.queries;
+    keys_ = memory + at.keys;
+    values_ = memory + at.values;
+    panel_.scores = memory + at.scores;
+  }
 
-  // Staging waits for memory, the products never do: before each fragment a key's or a value's row
-  // that comes next is asked for, no more lines at a time than a core can have under way.
-  void prefetch_next() {
-    if (next_ >= 2 * next_count_) return;
-    const int j = next_ / 2;
-    if (next_++ % 2 == 0)
-      prefetch(next_keys_ + j * key_token_, d_);
-    else
-      prefetch(next_values_ + j * value_token_, dv_);
-  }
-  /// A row to be read, or written, soon.
-  template <int Write = 0, class T> static void prefetch(const T* row, int channels) {
-    for (int c = 0; c < channels; c += 64 / int(sizeof(T))) __builtin_prefetch(row + c, Write, 2);
-  }
+  float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
 
   // R keys from the j-th on; beyond the last key it is repeated.
   void pack_keys(const Element* k, std::int64_t stride, int j, int n) {
@@ -291,15 +229,11 @@ template <class Element> class simd_tile {
 
   int d_, dv_;
   mask::key_range tile_{};
-  const Element *next_keys_ = nullptr, *next_values_ = nullptr;
-  std::int64_t key_token_ = 0, value_token_ = 0;
-  int next_count_ = 0, next_ = 0;  // how many rows come next, half of how many were asked for
-  float *queries_, *outputs_, *keys_, *values_;
+  following_tile<Element> following_{};
+  float *queries_, *keys_, *values_;
   panel_type panel_{};
-  kernel::online_softmax<row_values>* statistics_;
-  std::int64_t* positions_;
-  int* heads_;
-  bool fresh_[shape.panels] = {}, finite_[tile_keys] = {};  // a panel's output holds nothing yet;
+  rows_type rows_;
+  bool finite_[tile_keys] = {};
 };
 
 /// Vectors of the host's processor, for every element type but double.

@@ -60,18 +60,30 @@ DELTA_ATTENTION_INLINE vector max(vector a, vector b) {
 /// is 0: no denormals arise, and the weight of a hidden key is nothing, however large its value.
 /// NaN stays NaN.
 DELTA_ATTENTION_INLINE vector exp2(vector power) {
+#if defined(__AVX512DQ__)
+  // What is left of x beside the nearest integer, and scaling by a power of 2, are instructions.
+  const vector f =
+      (vector)_mm512_reduce_ps((__m512)power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
   const vector x = max(power, broadcast(-126.f));
   const vector shifted =
       x + 12582912.f;  // 1.5 * 2^23: the sum's last bits are x to the nearest integer
   const vector f = x - (shifted - 12582912.f);
+#endif
   vector p = f * 0.0013276409766671562f + 0.009675540837322614f;
   p = p * f + 0.055507134659966643f;
   p = p * f + 0.24022119736217754f;
   p = p * f + 0.6931469669468828f;
   p = p * f + 1.0000000716508628f;
+#if defined(__AVX512DQ__)
+  return (vector)_mm512_maskz_scalef_ps(
+      _mm512_cmp_ps_mask((__m512)power, (__m512)broadcast(-126.f), _CMP_NLT_UQ), (__m512)p,
+      (__m512)(power - f));
+#else
   const vector r = std::bit_cast<vector>(std::bit_cast<vector_bits>(p) +
                                          (std::bit_cast<vector_bits>(shifted) << 23));
   return power < -126.f ? broadcast(0.f) : r;
+#endif
 }
 /// tanh(x), relative error some 1e-7: near 0 by its Taylor series, since (1 - e) / (1 + e) cancels
 /// there.
@@ -121,8 +133,9 @@ template <int N> struct row_vectors {
   friend DELTA_ATTENTION_INLINE row_vectors max(const row_vectors& a, const row_vectors& b) {
     return map([&](int i) { return arch::max(a.v[i], b.v[i]); });
   }
+  /// Weights up to 2^8 lose nothing: rescaling waits until a maximum has risen by more.
   friend DELTA_ATTENTION_INLINE row_vectors raised(const row_vectors& a, const row_vectors& b) {
-    return max(a, b);
+    return map([&](int i) { return b.v[i] > a.v[i] + 8.f ? b.v[i] : a.v[i]; });
   }
   friend DELTA_ATTENTION_INLINE row_vectors exp2(const row_vectors& a) {
     return map([&](int i) { return arch::exp2(a.v[i]); });
@@ -195,19 +208,26 @@ DELTA_ATTENTION_INLINE void save8(float* p, vector8 v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
-/// Rows of eight become their columns, one behind the other: each round puts a row's elements
-/// between those of the row half of all rows away.
-template <int Rows> DELTA_ATTENTION_INLINE void transpose(vector8 (&m)[Rows]) {
-  static_assert(Rows == 4 || Rows == 8);
+/// The lower and the upper halves of a and b, their lanes in turns.
+template <class Vector, int... I>
+DELTA_ATTENTION_INLINE void interleave(const Vector& a, const Vector& b, Vector& lower,
+                                       Vector& upper, std::integer_sequence<int, I...>) {
+  constexpr int lanes = sizeof...(I);
+  lower = __builtin_shufflevector(a, b, (I % 2 * lanes + I / 2)...);
+  upper = __builtin_shufflevector(a, b, (I % 2 * lanes + (I + lanes) / 2)...);
+}
+/// Rows become their columns, one behind the other: each round puts a row's elements between those
+/// of the row half of all rows away.
+template <class Vector, int Rows> DELTA_ATTENTION_INLINE void transpose(Vector (&m)[Rows]) {
+  constexpr int lanes = sizeof(Vector) / sizeof(float);
+  static_assert(Rows >= 4 && Rows <= lanes && (Rows & (Rows - 1)) == 0);
   DELTA_ATTENTION_UNROLL
   for (int done = 1; done < Rows; done *= 2) {
-    vector8 next[Rows];
+    Vector next[Rows];
     DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < Rows / 2; ++i) {
-      const vector8 a = m[i], b = m[i + Rows / 2];
-      next[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-      next[2 * i + 1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-    }
+    for (int i = 0; i < Rows / 2; ++i)
+      interleave(m[i], m[i + Rows / 2], next[2 * i], next[2 * i + 1],
+                 std::make_integer_sequence<int, lanes>{});
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < Rows; ++i) m[i] = next[i];
   }
@@ -231,6 +251,23 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
     return load(x);
+  }
+}
+
+/// And back, rounded as the elements' own conversion does it.
+template <class Element> DELTA_ATTENTION_INLINE void save_elements(Element* p, vector v) {
+  if constexpr (std::is_same_v<Element, float>) {
+    save(p, v);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    typedef std::uint32_t words __attribute__((vector_size(4 * vector_width)));
+    const words u = std::bit_cast<words>(v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    const half_bits x = __builtin_convertvector(
+        (u & 0x7fffffff) > 0x7f800000 ? (u >> 16 | 64) : rounded, half_bits);
+    __builtin_memcpy(p, &x, sizeof x);
+  } else {
+    float x[vector_width];
+    save(x, v);
+    for (int i = 0; i < vector_width; ++i) p[i] = Element(x[i]);
   }
 }
 

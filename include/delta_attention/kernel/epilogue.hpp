@@ -24,11 +24,6 @@ template <class Value, class Accumulator> struct destination {
   KOKKOS_INLINE_FUNCTION void store(int c, Accumulator sum) const {
     out[c] = Value(finished(c, sum));
   }
-  /// The same for `count` channels from c on.
-  KOKKOS_INLINE_FUNCTION void store(int c, int count, const Accumulator* sums) const {
-    const destination d = *this;  // which no store changes
-    for (int i = 0; i < count; ++i) d.store(c + i, sums[i]);
-  }
 };
 
 // An epilogue says where rows go: row(rows, r, split, maximum, sum) is the destination of row r.

@@ -1,0 +1,5 @@
+#include "kernels.hpp"
+
+#if defined(DELTA_ATTENTION_SHARED_KERNELS) && defined(DELTA_ATTENTION_HAS_AMX)
+DELTA_ATTENTION_AMX_KERNELS()
+#endif
