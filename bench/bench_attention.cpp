@@ -2,6 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -19,8 +20,9 @@ constexpr int samples = 9;
 constexpr double sample_seconds = 0.04;  // at least, so that clocks and wake-ups do not matter
 
 // Peaks are the host's: a case on another device has times and rates, no shares.
-constexpr bool on_host = Kokkos::SpaceAccessibility<Kokkos::DefaultHostExecutionSpace,
-                                                    execution_space::memory_space>::accessible;
+constexpr bool on_host =
+    Kokkos::SpaceAccessibility<Kokkos::DefaultHostExecutionSpace,
+                               Kokkos::DefaultExecutionSpace::memory_space>::accessible;
 
 // By a guess of what a call takes: 70 % of the peak and 40 GB/s, or a GPU's rates.
 int calls_in_sample(const case_spec& c) {
@@ -41,7 +43,7 @@ double seconds_of(const interleaved& measured) {
 
 // The dense call on the same tensors, once for all methods: the FLOP that the machine could have
 // done meanwhile, so that it compares with what runs later.
-template <class Element> double dense_cost(const case_spec& c, const workload<Element>& work) {
+double dense_cost(const case_spec& c, const workload& work) {
   static std::map<std::string, double> known;
   const case_spec dense = dense_of(c);
   const auto found = known.find(dense.name());
@@ -56,42 +58,38 @@ template <class Element> double dense_cost(const case_spec& c, const workload<El
 
 constexpr double dense_at_most = 4e12;  // FLOP of a dense call that is worth its time here
 
-template <class Element>
-void compare_with_dense(benchmark::State& state, const case_spec& c, const workload<Element>& work,
+void compare_with_dense(benchmark::State& state, const case_spec& c, const workload& work,
                         const interleaved& measured) {
   const double mine = on_host ? flops_of(c) / measured.share(0) : measured.wall();
   state.counters["speedup"] = dense_cost(c, work) / mine;
-  work.run_dense();
-  const auto dense = work.copy_of_output();
-  work.run();
-  state.counters["error"] = work.relative_error(dense);
+  state.counters["error"] = work.error();
 }
 
 void run_case(benchmark::State& state, const case_spec& c, int calls) {
-  with_workload(c, [&](const auto& work) {
-    work.run();  // first touch, first launch
-    interleaved measured(limits_of(c));
-    while (state.KeepRunningBatch(calls)) {
-      measured.sample(calls, [&] { work.run(); });
-      state.PauseTiming();
-      measured.measure_limits();
-      state.ResumeTiming();
-    }
-    const double seconds = seconds_of(measured);
-    state.counters["wall_s"] = measured.wall();
-    if (on_host) state.counters["cpu_s"] = measured.cpu();
-    state.counters["flop/s"] = flops_of(c) / seconds;
-    state.counters["bytes/s"] = bytes_of(c) / seconds;
-    for (std::size_t i = 0; i < measured.limits().size(); ++i) {
-      const std::string& name = measured.limits()[i].name;
-      state.counters[name] = measured.share(i);
-      state.counters[name + "_wall"] = measured.wall_share(i);
-      state.counters[name + "/s"] = measured.limit_per_second(i);
-    }
-    if (c.what == method::dense || c.what == method::decode) return;
-    state.counters["visible"] = pairs_of(c) / pairs_of(dense_of(c));
-    if (flops_of(dense_of(c)) <= dense_at_most) compare_with_dense(state, c, work, measured);
-  });
+  const auto kept = make_workload(c);
+  const workload& work = *kept;
+  work.run();  // first touch, first launch
+  interleaved measured(limits_of(c));
+  while (state.KeepRunningBatch(calls)) {
+    measured.sample(calls, [&] { work.run(); });
+    state.PauseTiming();
+    measured.measure_limits();
+    state.ResumeTiming();
+  }
+  const double seconds = seconds_of(measured);
+  state.counters["wall_s"] = measured.wall();
+  if (on_host) state.counters["cpu_s"] = measured.cpu();
+  state.counters["flop/s"] = flops_of(c) / seconds;
+  state.counters["bytes/s"] = bytes_of(c) / seconds;
+  for (std::size_t i = 0; i < measured.limits().size(); ++i) {
+    const std::string& name = measured.limits()[i].name;
+    state.counters[name] = measured.share(i);
+    state.counters[name + "_wall"] = measured.wall_share(i);
+    state.counters[name + "/s"] = measured.limit_per_second(i);
+  }
+  if (c.what == method::dense || c.what == method::decode) return;
+  state.counters["visible"] = pairs_of(c) / pairs_of(dense_of(c));
+  if (flops_of(dense_of(c)) <= dense_at_most) compare_with_dense(state, c, work, measured);
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ void add_context() {
   benchmark::AddCustomContext("compiler", __VERSION__);
   benchmark::AddCustomContext("kokkos", kokkos_configuration());
   const case_spec small{method::dense, "float", 16, 128, 8, 2};
-  benchmark::AddCustomContext("path", workload<float>(small).describe());
+  benchmark::AddCustomContext("path", make_workload(small)->describe());
 }
 
 }  // namespace bench

@@ -1,7 +1,6 @@
 #include "serve.hpp"
 
 #include <cmath>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -13,15 +12,13 @@ namespace bench {
 
 void serve() {
   std::string current;
-  std::function<void()> call;
+  std::unique_ptr<const workload> work;
+  const auto call = [&work] { work->run(); };
   int calls = 1;
   for (std::string name; std::getline(std::cin, name);) {
     if (name != current) {
-      call = nullptr;  // frees the tensors of the case before
-      call = with_workload(parse_case(name), [](auto&& work) -> std::function<void()> {
-        const auto kept = std::make_shared<std::decay_t<decltype(work)>>(work);
-        return [kept] { kept->run(); };
-      });
+      work = nullptr;  // frees the tensors of the case before
+      work = make_workload(parse_case(name));
       call();
       const double start = wall_seconds();
       call();

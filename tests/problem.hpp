@@ -230,3 +230,12 @@ template <class Exec, class Element> struct problem {
     for (truth& value : tensor.values) value = traits::to(traits::from(normal(engine)));
   }
 };
+
+// Compiled once, in support/problem.cpp.
+#define DELTA_ATTENTION_PROBLEM(prefix, Element)                        \
+  prefix template class buffer<Kokkos::DefaultExecutionSpace, Element>; \
+  prefix template struct problem<Kokkos::DefaultExecutionSpace, Element>;
+DELTA_ATTENTION_PROBLEM(extern, float)
+DELTA_ATTENTION_PROBLEM(extern, double)
+DELTA_ATTENTION_PROBLEM(extern, da::float16)
+DELTA_ATTENTION_PROBLEM(extern, da::bfloat16)

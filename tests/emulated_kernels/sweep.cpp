@@ -1,5 +1,5 @@
 // The kernels of a GPU's family, executed lane by lane (tests/emulation): the small ones of the
-// sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (600), DELTA_ATTENTION_SEED the
+// sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (500), DELTA_ATTENTION_SEED the
 // seed to begin with (random, printed).
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
@@ -15,12 +15,14 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-/// Has it elements of 16 bits, and is it done within milliseconds?
+/// Is there a kernel for it, and is it done within milliseconds?
 bool fits(const sweep::drawn& x) {
+  const bool compiled = x.setup == sweep::float16_best ||
+                        (x.setup == sweep::bfloat16_best &&
+                         (x.mask == sweep::window || x.mask == sweep::lists_or_window_and_causal));
   const shape& s = x.sizes;
   const integer heads = s.batches * s.query_heads;
-  return (x.setup == sweep::bfloat16_best || x.setup == sweep::float16_best) &&
-         heads * s.queries * s.keys * (s.size + s.value_size) <= 4'000'000;
+  return compiled && heads * s.queries * s.keys * (s.size + s.value_size) <= 4'000'000;
 }
 
 std::string error_of(sweep::drawn& x) {
@@ -38,7 +40,7 @@ std::string error_of(sweep::drawn& x) {
 }  // namespace
 
 TEST_CASE("emulated: random problems agree with the oracle", "[emulation][sweep]") {
-  const std::uint64_t count = from_environment("DELTA_ATTENTION_SWEEP", 600);
+  const std::uint64_t count = from_environment("DELTA_ATTENTION_SWEEP", 500);
   const std::uint64_t first = from_environment("DELTA_ATTENTION_SEED", std::random_device{}());
   std::cout << "emulation: " << count << " problems, DELTA_ATTENTION_SEED=" << first << std::endl;
   const auto begin = std::chrono::steady_clock::now();

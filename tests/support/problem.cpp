@@ -1,0 +1,6 @@
+#include "problem.hpp"
+
+DELTA_ATTENTION_PROBLEM(, float)
+DELTA_ATTENTION_PROBLEM(, double)
+DELTA_ATTENTION_PROBLEM(, da::float16)
+DELTA_ATTENTION_PROBLEM(, da::bfloat16)
