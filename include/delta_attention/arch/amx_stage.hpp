@@ -3,6 +3,7 @@
 #include <delta_attention/arch/amx_product.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_AMX)
+#include <delta_attention/arch/vector_elements.hpp>
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <delta_attention/arch/vector.hpp>
+#include <delta_attention/arch/vector_elements.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_SIMD)
 #include <delta_attention/arch/row_tile.hpp>

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <delta_attention/arch/vector.hpp>
+#include <delta_attention/tensor/element.hpp>
+
+#if defined(DELTA_ATTENTION_HAS_SIMD)
+
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+// Between a tensor's elements and vectors of float: conversion, rows that become columns, and sums
+// over lanes.
+namespace delta_attention::arch {
+
+// Eight channels, of which every head has a multiple.
+typedef float vector8 __attribute__((vector_size(32)));
+typedef std::uint32_t bits8 __attribute__((vector_size(32)));
+typedef std::uint16_t half_bits8 __attribute__((vector_size(16)));
+
+template <class Element> DELTA_ATTENTION_INLINE vector8 load8(const Element* p) {
+  vector8 r;
+  if constexpr (std::is_same_v<Element, float>) {
+    __builtin_memcpy(&r, p, sizeof r);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    half_bits8 x;
+    __builtin_memcpy(&x, p, sizeof x);
+    r = std::bit_cast<vector8>(__builtin_convertvector(x, bits8) << 16);
+  } else
+    r = vector8{float(p[0]), float(p[1]), float(p[2]), float(p[3]),
+                float(p[4]), float(p[5]), float(p[6]), float(p[7])};
+  return r;
+}
+DELTA_ATTENTION_INLINE void save8(float* p, vector8 v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+/// The lower and the upper halves of a and b, their lanes in turns.
+template <class Vector, int... I>
+DELTA_ATTENTION_INLINE void interleave(const Vector& a, const Vector& b, Vector& lower,
+                                       Vector& upper, std::integer_sequence<int, I...>) {
+  constexpr int lanes = sizeof...(I);
+  lower = __builtin_shufflevector(a, b, (I % 2 * lanes + I / 2)...);
+  upper = __builtin_shufflevector(a, b, (I % 2 * lanes + (I + lanes) / 2)...);
+}
+/// Rows become their columns, one behind the other: each round puts a row's elements between those
+/// of the row half of all rows away.
+template <class Vector, int Rows> DELTA_ATTENTION_INLINE void transpose(Vector (&m)[Rows]) {
+  constexpr int lanes = sizeof(Vector) / sizeof(float);
+  static_assert(Rows >= 4 && Rows <= lanes && (Rows & (Rows - 1)) == 0);
+  DELTA_ATTENTION_UNROLL
+  for (int done = 1; done < Rows; done *= 2) {
+    Vector next[Rows];
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Rows / 2; ++i)
+      interleave(m[i], m[i + Rows / 2], next[2 * i], next[2 * i + 1],
+                 std::make_integer_sequence<int, lanes>{});
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < Rows; ++i) m[i] = next[i];
+  }
+}
+
+typedef std::uint16_t half_bits __attribute__((vector_size(2 * vector_width)));
+
+/// A whole vector of elements as floats.
+template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Element* p) {
+  if constexpr (std::is_same_v<Element, float>) {
+    return load(p);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    half_bits x;
+    __builtin_memcpy(&x, p, sizeof x);
+#if defined(__AVX512F__)  // one instruction; GCC 14 makes four of the conversion below
+    const vector_bits wide = (vector_bits)_mm512_cvtepu16_epi32((__m256i)x);
+#else
+    const vector_bits wide = __builtin_convertvector(x, vector_bits);
+#endif
+    return std::bit_cast<vector>(wide << 16);
+  } else {
+    float x[vector_width];
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
+    return load(x);
+  }
+}
+
+/// And back, rounded as the elements' own conversion does it.
+template <class Element> DELTA_ATTENTION_INLINE void save_elements(Element* p, vector v) {
+  if constexpr (std::is_same_v<Element, float>) {
+    save(p, v);
+  } else if constexpr (std::is_same_v<Element, bfloat16>) {
+    typedef std::uint32_t words __attribute__((vector_size(4 * vector_width)));
+    const words u = std::bit_cast<words>(v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    const half_bits x = __builtin_convertvector(
+        (u & 0x7fffffff) > 0x7f800000 ? (u >> 16 | 64) : rounded, half_bits);
+    __builtin_memcpy(p, &x, sizeof x);
+  } else {
+    float x[vector_width];
+    save(x, v);
+    for (int i = 0; i < vector_width; ++i) p[i] = Element(x[i]);
+  }
+}
+
+/// Lanes of a and of b added in pairs that lie `Span` apart: half as many of each, a's then b's, in
+/// the whole vector or, where Span is below 4, in each of its quarters of four lanes.
+template <int Span> DELTA_ATTENTION_INLINE vector fold(vector a, vector b) {
+  constexpr int group = Span < 4 ? 4 : vector_width, half = group / 2;
+  constexpr auto from = [](int lane) {
+    const int in_half = lane % half;
+    return lane % group / half * vector_width + lane / group * group + in_half / Span * 2 * Span +
+           in_half % Span;
+  };
+  return [&]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, from(I)...) +
+           __builtin_shufflevector(a, b, (from(I) + Span)...);
+  }(std::make_integer_sequence<int, vector_width>{});
+}
+/// sums[j][i]: the sum over the lanes of v[i][j].
+DELTA_ATTENTION_INLINE void lane_sums(const vector (&v)[4][4], float (&sums)[4][4]) {
+  constexpr int at_once = vector_width / 4;  // as many j as a vector has quarters
+  DELTA_ATTENTION_UNROLL
+  for (int j = 0; j < 4; j += at_once) {
+    vector m[4];
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (at_once == 4)
+        m[i] = fold<4>(fold<8>(v[i][0], v[i][1]), fold<8>(v[i][2], v[i][3]));
+      else if constexpr (at_once == 2)
+        m[i] = fold<4>(v[i][j], v[i][j + 1]);
+      else
+        m[i] = v[i][j];
+    }
+    save(sums[j], fold<1>(fold<2>(m[0], m[1]), fold<2>(m[2], m[3])));
+  }
+}
+
+}  // namespace delta_attention::arch
+#endif
