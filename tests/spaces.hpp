@@ -145,6 +145,12 @@ template <class... Exec> struct setups_over<std::tuple<Exec...>> {
 using every_setup = setups_over<execution_spaces>::type;
 template <class Element> using setups_with = setups_over<execution_spaces>::with<Element>;
 using best_setups = setups_over<execution_spaces>::best;
+/// For what takes many kernels: with accumulators as elements, and with elements to convert.
+#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
+using some_setups = setups_with<float>;
+#else
+using some_setups = concatenated<setups_with<float>, setups_with<da::bfloat16>>;
+#endif
 
 /// Whether a family rounds weights to the element type before they meet the values, as every tensor
 /// core needs it.

@@ -6,8 +6,6 @@
 
 namespace {
 
-using algebra_setups = concatenated<setups_with<float>, setups_with<da::bfloat16>>;
-
 const shape small{.batches = 2, .queries = 113, .keys = 203, .query_heads = 4, .kv_heads = 2};
 const shape few{.batches = 2, .queries = 2, .keys = 333, .query_heads = 4, .kv_heads = 1};
 const shape tall{.queries = 97, .keys = 41, .query_heads = 2, .kv_heads = 1};
@@ -19,7 +17,7 @@ TEMPLATE_LIST_TEST_CASE("algebra: a user's mask of batch, head, position and key
   for (const shape& s : {small, few, tall}) check_attention<TestType>(s, cases::user());
 }
 
-TEMPLATE_LIST_TEST_CASE("algebra: users' masks combined", "[attention][algebra]", algebra_setups) {
+TEMPLATE_LIST_TEST_CASE("algebra: users' masks combined", "[attention][algebra]", some_setups) {
   using namespace cases;
   for (const shape& s : {small, few, tall}) {
     check_attention<TestType>(s, user() & causal());
@@ -27,8 +25,7 @@ TEMPLATE_LIST_TEST_CASE("algebra: users' masks combined", "[attention][algebra]"
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("algebra: lists | rule, and causal", "[attention][algebra]",
-                        algebra_setups) {
+TEMPLATE_LIST_TEST_CASE("algebra: lists | rule, and causal", "[attention][algebra]", some_setups) {
   using namespace cases;
   for (const shape& s : {small, few, tall}) {
     problem_of<TestType> p(s);
@@ -38,7 +35,7 @@ TEMPLATE_LIST_TEST_CASE("algebra: lists | rule, and causal", "[attention][algebr
 }
 
 TEMPLATE_LIST_TEST_CASE("algebra: full and partly visible blocks", "[attention][algebra]",
-                        algebra_setups) {
+                        some_setups) {
   using namespace cases;
   for (const shape& s : {small, few, tall}) {
     problem_of<TestType> p(s);
@@ -49,7 +46,7 @@ TEMPLATE_LIST_TEST_CASE("algebra: full and partly visible blocks", "[attention][
 }
 
 TEMPLATE_LIST_TEST_CASE("algebra: overlaps count once, contradictions see nothing",
-                        "[attention][algebra]", algebra_setups) {
+                        "[attention][algebra]", some_setups) {
   using namespace cases;
   for (const shape& s : {small, few, tall}) {
     check_attention<TestType>(s, sink_window(9, 40) | sink_window(20, 10, 16));
