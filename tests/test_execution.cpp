@@ -111,8 +111,7 @@ struct inputs {
   }
   template <class Mask> void attention(const Mask& mask) const {
     da::attention(exec, p.q_buffer.view(), p.k_buffer.view(), p.v_buffer.view(),
-                  p.out_buffer.view(), mask,
-                  with_statistics());
+                  p.out_buffer.view(), mask, with_statistics());
   }
   void delta(const da::delta& method) const {
     da::delta_attention(exec, p.q_buffer.view(), p.k_buffer.view(), p.v_buffer.view(),
@@ -195,6 +194,20 @@ TEST_CASE("execution: describe launches nothing", "[execution]") {
   CHECK(line.find("float") != std::string::npos);
   CHECK(line.find('\n') == std::string::npos);
 }
+
+#if defined(DELTA_ATTENTION_HAS_AMX)
+TEST_CASE("execution: bfloat16 takes AMX where the operating system permits it", "[execution]") {
+  if (!da::arch::amx_is_permitted()) SKIP("the kernel refuses the tile registers");
+  using tensor =
+      Kokkos::View<da::bfloat16****, Kokkos::LayoutRight, Kokkos::DefaultHostExecutionSpace>;
+  const tensor q("q", 1, 64, 2, 64), k("k", 1, 64, 1, 64), v("v", 1, 64, 1, 64),
+      out("out", 1, 64, 2, 64);
+  const std::string line =
+      da::describe(Kokkos::DefaultHostExecutionSpace(), q, k, v, out, da::causal{});
+  CAPTURE(line);
+  CHECK(line.find("amx") != std::string::npos);
+}
+#endif
 
 TEST_CASE("execution: a broken contract launches nothing", "[execution]") {
   const inputs in(many);

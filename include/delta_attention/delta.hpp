@@ -26,7 +26,7 @@ auto delta_attention_passes(const Exec& exec, const Q& q, const K& k, const V& v
       how.correction == correction::none || tail >= queries || c.in.query_offset % how.stride == 0,
       "the call starts at position ", c.in.query_offset,
       ", which is no multiple of delta.stride = ", how.stride,
-      ": start a chunk at an anchor, or choose options.query_offset");
+      ": start a chunk at an anchor, and give its position in options.query_offset");
 
   return [c, how, tail, shown = mask::bind(within_causal(m), c.in.geometry())](auto& run) {
     const row_set all{0, 1, c.in.queries()};

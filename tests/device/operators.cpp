@@ -1,8 +1,8 @@
-// Every operator: attention and delta_attention by the best family for 16 bits and by the scalar
-// one, merge_states for each element type, block_lists_from_mask.
+// Every operator: attention (float16) and delta_attention (bfloat16) by the best family for 16 bits
+// and by the scalar one, merge_states for each element type, block_lists_from_mask.
 #include "tensors.hpp"
 
-void attend(const space& exec, const tensors<da::bfloat16>& t) {
+void attend(const space& exec, const tensors<da::float16>& t) {
   da::attention(exec, t.q, t.k, t.v, t.out, da::causal{});
 }
 void attend(const space& exec, const tensors<float>& t, statistics lse, head_values logits) {

@@ -1,5 +1,5 @@
-// Kernels that operators.cpp leaves out: those of the other element types, and the tiles of many
-// rows under the other kinds of mask. (What else there is under a mask takes it as a tile does.)
+// Kernels that operators.cpp leaves out: those of doubles, and under the other kinds of mask the
+// tiles of many rows, with the epilogue of outputs and, where the loop is longest, that of states.
 #include "tensors.hpp"
 
 void doubles(const space& exec, const tensors<double>& t) {
@@ -8,23 +8,26 @@ void doubles(const space& exec, const tensors<double>& t) {
 
 using execution = da::kernel::execution<space, true>;
 
-template <class Element, class Mask>
+template <class Element, class Mask, class Epilogue>
 void tiles(execution& run, const da::kernel::problem<Element>& p, const da::kernel::row_set& rows,
-           const da::kernel::output<Element>& to, const Mask& mask) {
+           const Mask& mask, const Epilogue& epilogue) {
   da::kernel::tiled_pass<da::arch::preferred<space, Element>>(
-      "tiles", run, p, da::mask::bind(mask, p.geometry()), rows,
-      da::kernel::store_output<Element>{to});
+      "tiles", run, p, da::mask::bind(mask, p.geometry()), rows, epilogue);
 }
 
 void user_mask(execution& run, const da::kernel::problem<da::float16>& p,
-               const da::kernel::row_set& rows, const da::kernel::output<da::float16>& to) {
-  tiles(run, p, rows, to, every_third{});
+               const da::kernel::row_set& rows,
+               const da::kernel::store_output<da::float16>& outputs) {
+  tiles(run, p, rows, every_third{}, outputs);
 }
 
 void lists(execution& run, const da::kernel::problem<da::bfloat16>& p,
-           const da::kernel::row_set& rows, const da::kernel::output<da::bfloat16>& to,
-           const block_lists& lists) {
-  tiles(run, p, rows, to, da::block_sparse{lists} & da::causal{});
-  tiles(run, p, rows, to,
-        (da::block_sparse{lists} | da::sink_window{.sinks = 64, .window = 512}) & da::causal{});
+           const da::kernel::row_set& rows, const block_lists& lists,
+           const da::kernel::store_output<da::bfloat16>& outputs,
+           const da::kernel::store_state<float>& states) {
+  const auto longest =
+      (da::block_sparse{lists} | da::sink_window{.sinks = 64, .window = 512}) & da::causal{};
+  tiles(run, p, rows, da::block_sparse{lists} & da::causal{}, outputs);
+  tiles(run, p, rows, longest, outputs);
+  tiles(run, p, rows, longest, states);
 }

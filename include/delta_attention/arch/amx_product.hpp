@@ -4,7 +4,7 @@
 
 // Every processor with AMX has AVX-512 with its instructions for words and bytes, too.
 #if defined(DELTA_ATTENTION_HAS_SIMD) && defined(__AMX_TILE__) && defined(__AMX_BF16__) && \
-    defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__linux__)
+    defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__x86_64__) && defined(__linux__)
 #define DELTA_ATTENTION_HAS_AMX 1
 
 #include <immintrin.h>
@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 
 namespace delta_attention::arch {
 

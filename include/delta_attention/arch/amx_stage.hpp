@@ -5,7 +5,6 @@
 #if defined(DELTA_ATTENTION_HAS_AMX)
 #include <delta_attention/arch/vector_elements.hpp>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace delta_attention::arch {

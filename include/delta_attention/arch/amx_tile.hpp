@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <string>
 
@@ -241,7 +243,8 @@ class amx_tile {
 
   amx_registers registers_;
   int d_, dv_;
-  float factor_, score_factor_ = 1;
+  float factor_,
+      score_factor_ = 1;  // of the scores as they are: scores() sets it, softcap() spends it
   mask::key_range tile_{};
   following_tile<bfloat16> following_{};
   int first_ = 0, last_ = 0;  // blocks of the keys that a panel is at

@@ -136,7 +136,7 @@ template <int N, int Panels> class row_tile {
       for (int i = 0; i < left; ++i) to.store(c + i, x[i]);
       return;
     }
-    vector x = to.factor == 0 ? broadcast(0.f) : sums * to.factor;
+    vector x = to.scaled(sums);
     if (to.added != nullptr) x += load(to.added + c);
     save_elements(to.out + c, x);
   }

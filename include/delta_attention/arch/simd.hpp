@@ -71,7 +71,7 @@ template <class Element> class simd_tile {
         for (int c = 0; c < d_; c += 8) {
           vector8 m[8];
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 8; ++x) m[x] = load8(source[i + x] + c);
+          for (int x = 0; x < 8; ++x) load8(source[i + x] + c, m[x]);
           transpose(m);
           DELTA_ATTENTION_UNROLL
           for (int x = 0; x < 8; ++x) save8(to + (c + x) * panel_rows + i, m[x] * factor);
@@ -100,8 +100,8 @@ template <class Element> class simd_tile {
   row_values scores(int panel, mask::key_range keys) {
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
-    for (int j = begin / R * R; j < end;
-         j += R) {  // the first and last fragment may hold keys of others
+    // The first and the last fragment may hold keys of others.
+    for (int j = begin / R * R; j < end; j += R) {
       following_.ask_for_next();
       fragment<R, N> s;
       s.clear();
@@ -204,7 +204,7 @@ template <class Element> class simd_tile {
     for (int c = 0; c < d_; c += 8) {
       vector8 m[R];
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < R; ++i) m[i] = load8(row[i] + c);
+      for (int i = 0; i < R; ++i) load8(row[i] + c, m[i]);
       transpose(m);
       DELTA_ATTENTION_UNROLL
       for (int i = 0; i < R; ++i) save8(to + c * R + 8 * i, m[i]);
@@ -213,7 +213,8 @@ template <class Element> class simd_tile {
   DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
     vector8 check = {};
     for (int c = 0; c < dv_; c += 8) {
-      const vector8 x = load8(v + c);
+      vector8 x;
+      load8(v + c, x);
       check += x * 0.f;
       DELTA_ATTENTION_UNROLL
       for (int i = 0; i < 8; i += R) {

@@ -93,7 +93,7 @@ template <class Element> class simd_stream {
         row_values::all(0.f).to(panel_.scores + (j + x) * panel_rows);
       }
       prefetch(k + j * key_stride_, key_stride_, key_head_stride_, d_);
-      for_each_run([&]<int Rows>(const run& run, std::integral_constant<int, Rows>) {
+      for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
         add_scores<Rows>(key, run, panel_.scores + j * panel_rows + run.first);
       });
     }
@@ -143,12 +143,12 @@ template <class Element> class simd_stream {
   static constexpr int row_step = 4, key_step = 4, prefetch_bytes = 8192;
 
   /// Rows next to each other with one kv head, at most row_step of them.
-  struct run {
+  struct row_run {
     int first, rows, kv_head;
   };
   template <class F> DELTA_ATTENTION_INLINE void for_each_run(const F& f) const {
     for (int i = 0; i < runs_; ++i) {
-      const run& r = run_[i];
+      const row_run& r = run_[i];
       if (r.rows == 4)
         f(r, std::integral_constant<int, 4>{});
       else if (r.rows == 3)
@@ -203,7 +203,7 @@ template <class Element> class simd_stream {
     return any;
   }
   template <int Rows>
-  DELTA_ATTENTION_INLINE void add_scores(const Element* const (&keys)[key_step], const run& run,
+  DELTA_ATTENTION_INLINE void add_scores(const Element* const (&keys)[key_step], const row_run& run,
                                          float* to) const {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
@@ -227,7 +227,7 @@ template <class Element> class simd_stream {
       __builtin_memcpy(to + x * panel_rows, sums[x], Rows * sizeof(float));
   }
   template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
-    for_each_run([&]<int Rows>(const run& run, std::integral_constant<int, Rows>) {
+    for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
       const std::int64_t row = padded(dv_), stride = value_stride_;
       float* o = outputs_ + run.first * row;
@@ -263,7 +263,7 @@ template <class Element> class simd_stream {
   kernel::online_softmax<row_values> softmax_{};
   std::int64_t positions_[panel_rows];
   int heads_[panel_rows];
-  run run_[panel_rows];
+  row_run run_[panel_rows];
 };
 
 }  // namespace delta_attention::arch

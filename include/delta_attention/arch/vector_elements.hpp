@@ -19,8 +19,8 @@ typedef float vector8 __attribute__((vector_size(32)));
 typedef std::uint32_t bits8 __attribute__((vector_size(32)));
 typedef std::uint16_t half_bits8 __attribute__((vector_size(16)));
 
-template <class Element> DELTA_ATTENTION_INLINE vector8 load8(const Element* p) {
-  vector8 r;
+// (By reference: to return one warns where the target has no such vectors.)
+template <class Element> DELTA_ATTENTION_INLINE void load8(const Element* p, vector8& r) {
   if constexpr (std::is_same_v<Element, float>) {
     __builtin_memcpy(&r, p, sizeof r);
   } else if constexpr (std::is_same_v<Element, bfloat16>) {
@@ -30,9 +30,8 @@ template <class Element> DELTA_ATTENTION_INLINE vector8 load8(const Element* p) 
   } else
     r = vector8{float(p[0]), float(p[1]), float(p[2]), float(p[3]),
                 float(p[4]), float(p[5]), float(p[6]), float(p[7])};
-  return r;
 }
-DELTA_ATTENTION_INLINE void save8(float* p, vector8 v) {
+DELTA_ATTENTION_INLINE void save8(float* p, const vector8& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 

@@ -86,7 +86,7 @@ void require_apart(const char* out_name, const tensor<T>& out, const char* in_na
   }
   require(false, out_name, " (", bytes(out), " bytes at ", static_cast<const void*>(out.data),
           ") overlaps ", in_name, " (", bytes(in), " bytes at ", static_cast<const void*>(in.data),
-          "), but a call must not write its inputs");
+          "), but what a call writes must be memory of its own");
 }
 template <class T> void require_distinct_elements(const char* name, const tensor<T>& t) {
   if (t.empty()) return;

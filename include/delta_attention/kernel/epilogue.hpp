@@ -14,9 +14,10 @@ template <class Value, class Accumulator> struct destination {
   const Accumulator* added;
   bool wanted;
 
-  KOKKOS_INLINE_FUNCTION Accumulator scaled(Accumulator sum) const {
+  /// Of an Accumulator, or of a vector of them.
+  template <class T> KOKKOS_INLINE_FUNCTION T scaled(T sum) const {
     // A row without keys holds whatever its masked weights left: the factor 0 must win over a NaN.
-    return factor == 0 ? Accumulator(0) : sum * factor;
+    return factor == 0 ? T{} : sum * factor;
   }
   KOKKOS_INLINE_FUNCTION Accumulator finished(int c, Accumulator sum) const {
     return added == nullptr ? scaled(sum) : scaled(sum) + added[c];

@@ -42,9 +42,9 @@ template <class MemorySpace> class block_lists {
     require(heads >= 1, "block lists: heads is ", heads,
             ", but lists are for at least 1 (1: shared by all)");
     require(query_block >= 16 && query_block % 16 == 0, "block lists: query blocks have ",
-            query_block, " rows, which is no positive multiple of 16");
+            query_block, " rows, which is not a positive multiple of 16");
     require(key_block >= 16 && key_block % 16 == 0, "block lists: key blocks have ", key_block,
-            " keys, which is no positive multiple of 16");
+            " keys, which is not a positive multiple of 16");
     const auto lists = static_cast<std::int64_t>(offsets.extent(0)) - 1;
     require(lists >= 0 && lists % (batches * heads) == 0, "block lists: ", offsets.extent(0),
             " offsets, but there must be batches (", batches, ") x heads (", heads,

@@ -1,4 +1,4 @@
-// For architectures that get the instructions of sm_80, for which ../*.cpp compile in full: every
+// For architectures that get the instructions of sm_80, for which every operator compiles: every
 // atom and every epilogue, whose registers and spills the compiler decides anew for each.
 #include "../tensors.hpp"
 
