@@ -26,7 +26,8 @@ template <class Element> DELTA_ATTENTION_INLINE void load8(const Element* p, vec
   } else if constexpr (std::is_same_v<Element, bfloat16>) {
     half_bits8 x;
     __builtin_memcpy(&x, p, sizeof x);
-    r = std::bit_cast<vector8>(__builtin_convertvector(x, bits8) << 16);
+    const bits8 wide = __builtin_convertvector(x, bits8) << 16;
+    __builtin_memcpy(&r, &wide, sizeof r);
   } else
     r = vector8{float(p[0]), float(p[1]), float(p[2]), float(p[3]),
                 float(p[4]), float(p[5]), float(p[6]), float(p[7])};
