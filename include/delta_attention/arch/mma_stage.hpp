@@ -136,6 +136,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
       }
     }
   }
+
   Lane lane_;
   int buffer_ = 0;
   int query_, key_, value_;  // where the lane's operands begin
