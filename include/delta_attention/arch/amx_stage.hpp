@@ -17,8 +17,7 @@ DELTA_ATTENTION_INLINE __m512i load32(const bfloat16* p, int count) {
 
 /// 16 rows of `channels` channels as the columns of B: an operand for every 32 channels, `step`
 /// apart.
-inline void stage_columns(amx_operand* to, int step, const bfloat16* const (&rows)[16],
-                          int channels) {
+inline void stage_columns(amx_operand* to, int step, const bfloat16* const* rows, int channels) {
   for (int c = 0; c < channels; c += 32, to += step) {
     vector m[16];  // of pairs
     for (int i = 0; i < 16; ++i) m[i] = (vector)load32(rows[i] + c, channels - c);

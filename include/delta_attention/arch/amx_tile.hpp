@@ -56,17 +56,10 @@ class amx_tile {
   template <class Visible>
   void load_queries(const kernel::problem<bfloat16>& p, const kernel::tile_rows& rows,
                     const kernel::key_tile&, const Visible&) {
-    for (int panel = 0; panel * panel_rows < rows.count; ++panel) rows_.begin(rows, panel);
-    for (int panel = 0; panel * panel_rows < rows.count; ++panel) {
-      const int first = panel * panel_rows;
-      for (int r = first + panel_rows; r < std::min(first + 2 * panel_rows, rows.count); ++r)
-        prefetch(rows_.of(p.q, rows, r), d_);
-      for (int half = 0; half < 2; ++half) {
-        const bfloat16* source[16];
-        for (int i = 0; i < 16; ++i) source[i] = rows_.of(p.q, rows, first + half * 16 + i);
-        stage_columns(queries(panel) + half, 2, source, d_);
-      }
-    }
+    rows_.begin(rows, p.q, [&](int panel, const auto& source) {
+      for (int half = 0; half < 2; ++half)
+        stage_columns(queries(panel) + half, 2, source + half * 16, d_);
+    });
   }
 
   template <class Visible>

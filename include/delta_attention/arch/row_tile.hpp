@@ -69,17 +69,28 @@ template <int N, int Panels> class row_tile {
     heads_ = reinterpret_cast<int*>(place + rounded(positions_floats));
   }
 
-  /// A panel of an item's rows that has seen nothing yet.
-  void begin(const kernel::tile_rows& tile, int panel) {
-    panel_type::locate(tile, panel, positions_ + panel * panel_rows, heads_ + panel * panel_rows);
-    statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
-                          row_values::all(0.f)};
-    fresh_[panel] = true;
-  }
-  /// Row r of a tensor; beyond the last row, in a panel that has begun, the last one's.
-  template <class Element>
-  const Element* of(const tensor<const Element>& x, const kernel::tile_rows& tile, int r) const {
-    return x.row(tile.batch, positions_[r] - tile.query_offset, heads_[r]);
+  /// The panels of an item's rows, which have seen nothing yet: take(panel, rows) gets a panel's
+  /// rows of x, one pointer each; beyond the last row they are the last one's.
+  template <class Element, class F>
+  DELTA_ATTENTION_INLINE void begin(const kernel::tile_rows& tile, const tensor<const Element>& x,
+                                    const F& take) {
+    for (int panel = 0; panel * panel_rows < tile.count; ++panel) {
+      panel_type::locate(tile, panel, positions_ + panel * panel_rows, heads_ + panel * panel_rows);
+      statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
+                            row_values::all(0.f)};
+      fresh_[panel] = true;
+    }
+    const auto row = [&](int r) {
+      return x.row(tile.batch, positions_[r] - tile.query_offset, heads_[r]);
+    };
+    for (int first = 0; first < tile.count; first += panel_rows) {
+      const Element* of_panel[panel_rows];
+      for (int i = 0; i < panel_rows; ++i) of_panel[i] = row(first + i);
+      const int next = first + panel_rows;
+      for (int r = next; r < std::min(next + panel_rows, tile.count); ++r)
+        prefetch(row(r), int(x.channels));
+      take(first / panel_rows, of_panel);
+    }
   }
   template <class Mask>
   row_values hide(const panel_type& scores, int panel, const kernel::tile_rows& tile,

@@ -59,24 +59,19 @@ template <class Element> class simd_tile {
   void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
                     const kernel::key_tile&, const Visible&) {
     const float factor = p.query_factor();
-    for (int panel = 0; panel * panel_rows < rows.count; ++panel) rows_.begin(rows, panel);
-    for (int panel = 0; panel * panel_rows < rows.count; ++panel) {
-      const int first = panel * panel_rows;
-      const Element* source[panel_rows];
-      for (int i = 0; i < panel_rows; ++i) source[i] = rows_.of(p.q, rows, first + i);
-      for (int r = first + panel_rows; r < std::min(first + 2 * panel_rows, rows.count); ++r)
-        prefetch(rows_.of(p.q, rows, r), d_);
+    rows_.begin(rows, p.q, [&](int panel, const auto& source) {
       float* to = queries(panel);
-      for (int i = 0; i < panel_rows; i += 8)
-        for (int c = 0; c < d_; c += 8) {
-          vector8 m[8];
+      for (int i = 0; i < panel_rows; i += vector_width)
+        for_each_vector<Element>(d_, [&](int c, auto count, auto load_channels) {
+          vector m[vector_width];
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 8; ++x) load8(source[i + x] + c, m[x]);
+          for (int x = 0; x < vector_width; ++x) m[x] = load_channels(source[i + x] + c);
           transpose(m);
           DELTA_ATTENTION_UNROLL
-          for (int x = 0; x < 8; ++x) save8(to + (c + x) * panel_rows + i, m[x] * factor);
-        }
-    }
+          for (int x = 0; x < vector_width; ++x)
+            if (x < count) save(to + (c + x) * panel_rows + i, m[x] * factor);
+        });
+    });
   }
 
   template <class Visible>
@@ -201,31 +196,26 @@ template <class Element> class simd_tile {
     const Element* row[R];
     for (int i = 0; i < R; ++i) row[i] = k + std::min(j + i, n - 1) * stride;
     float* to = keys_ + j * d_;
-    for (int c = 0; c < d_; c += 8) {
-      vector8 m[R];
+    for_each_vector<Element>(d_, [&](int c, auto count, auto load_channels) {
+      vector m[R];
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < R; ++i) load8(row[i] + c, m[i]);
+      for (int i = 0; i < R; ++i) m[i] = load_channels(row[i] + c);
       transpose(m);
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < R; ++i) save8(to + c * R + 8 * i, m[i]);
-    }
+      for (int i = 0; i < R; ++i)
+        if (i * vector_width < count * R) save(to + c * R + i * vector_width, m[i]);
+    });
   }
   DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
-    vector8 check = {};
-    for (int c = 0; c < dv_; c += 8) {
-      vector8 x;
-      load8(v + c, x);
+    vector check = {};
+    for_each_vector<Element>(dv_, [&](int c, auto count, auto load_channels) {
+      const vector x = load_channels(v + c);
       check += x * 0.f;
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < 8; i += R) {
-        const vector8 first = i == 0 ? x : __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7);
-        __builtin_memcpy(values_ + (c + i) * value_keys + j * R, &first, R * sizeof(float));
-      }
-    }
-    float sum = 0;
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 8; ++i) sum += check[i];
-    finite_[j] = sum == 0.f;
+      for (int i = 0; i < vector_width; i += R)
+        if (i < count) save_lanes<R>(values_ + (c + i) * value_keys + j * R, x, i);
+    });
+    finite_[j] = all_bits_are_zero(check);  // what is not zero is a NaN
   }
 
   int d_, dv_;

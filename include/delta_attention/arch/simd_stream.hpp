@@ -183,19 +183,6 @@ template <class Element> class simd_stream {
     const std::int64_t bytes = count * std::int64_t(sizeof(Element));
     for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
   }
-  // f(c, load) for every vector of `channels`: load(p) is all of it, or the channels that are left
-  // and zeros.
-  template <class F> static DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
-    int c = 0;
-    for (; c + vector_width <= channels; c += vector_width)
-      f(c, [](const Element* p) { return load_elements(p); });
-    if (c < channels)
-      f(c, [left = channels - c](const Element* p) {
-        float x[vector_width] = {};
-        for (int i = 0; i < left; ++i) x[i] = float(p[i]);
-        return load(x);
-      });
-  }
   // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
     bool any = false;
@@ -209,7 +196,7 @@ template <class Element> class simd_stream {
     const float* q = queries_ + run.first * row;
     const std::int64_t head = run.kv_head * key_head_stride_;
     vector sum[row_step][key_step] = {};
-    for_each_vector(d_, [&](int c, auto load_channels) {
+    for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
       DELTA_ATTENTION_UNROLL
       for (int x = 0; x < key_step; ++x) key[x] = load_channels(keys[x] + head + c);
@@ -238,7 +225,7 @@ template <class Element> class simd_stream {
         for (int x = 0; x < Keys; ++x)
           weight[r][x] = broadcast(panel_.scores[(j + x) * panel_rows + run.first + r]);
       }
-      for_each_vector(dv_, [&](int c, auto load_channels) {
+      for_each_vector<Element>(dv_, [&](int c, auto, auto load_channels) {
         vector value[Keys];
         DELTA_ATTENTION_UNROLL
         for (int x = 0; x < Keys; ++x) value[x] = load_channels(value_of_head + x * stride + c);

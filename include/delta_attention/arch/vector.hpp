@@ -44,11 +44,24 @@ DELTA_ATTENTION_INLINE vector load(const float* p) {
 DELTA_ATTENTION_INLINE void save(float* p, vector v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
+/// Lanes first to first + Count - 1.
+template <int Count> DELTA_ATTENTION_INLINE void save_lanes(float* p, const vector& v, int first) {
+  __builtin_memcpy(p, reinterpret_cast<const float*>(&v) + first, Count * sizeof(float));
+}
 DELTA_ATTENTION_INLINE vector broadcast(float x) {
   return x - vector{};
 }
 DELTA_ATTENTION_INLINE vector max(vector a, vector b) {
   return a < b ? b : a;
+}
+
+/// +0 in all lanes, not -0.
+DELTA_ATTENTION_INLINE bool all_bits_are_zero(vector x) {
+  std::uint64_t word[sizeof x / 8], any = 0;
+  __builtin_memcpy(word, &x, sizeof x);
+  DELTA_ATTENTION_UNROLL
+  for (std::size_t i = 0; i < sizeof x / 8; ++i) any |= word[i];
+  return any == 0;
 }
 
 /// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 2.1e-7, of which 8e-8

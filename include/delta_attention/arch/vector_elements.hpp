@@ -14,28 +14,6 @@
 // over lanes.
 namespace delta_attention::arch {
 
-// Eight channels, of which every head has a multiple.
-typedef float vector8 __attribute__((vector_size(32)));
-typedef std::uint32_t bits8 __attribute__((vector_size(32)));
-typedef std::uint16_t half_bits8 __attribute__((vector_size(16)));
-
-// (By reference: to return one warns where the target has no such vectors.)
-template <class Element> DELTA_ATTENTION_INLINE void load8(const Element* p, vector8& r) {
-  if constexpr (std::is_same_v<Element, float>) {
-    __builtin_memcpy(&r, p, sizeof r);
-  } else if constexpr (std::is_same_v<Element, bfloat16>) {
-    half_bits8 x;
-    __builtin_memcpy(&x, p, sizeof x);
-    const bits8 wide = __builtin_convertvector(x, bits8) << 16;
-    __builtin_memcpy(&r, &wide, sizeof r);
-  } else
-    r = vector8{float(p[0]), float(p[1]), float(p[2]), float(p[3]),
-                float(p[4]), float(p[5]), float(p[6]), float(p[7])};
-}
-DELTA_ATTENTION_INLINE void save8(float* p, const vector8& v) {
-  __builtin_memcpy(p, &v, sizeof v);
-}
-
 /// The lower and the upper halves of a and b, their lanes in turns.
 template <class Vector, int... I>
 DELTA_ATTENTION_INLINE void interleave(const Vector& a, const Vector& b, Vector& lower,
@@ -82,6 +60,22 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
     for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
     return load(x);
   }
+}
+
+/// f(c, count, load) for every vector of a row's channels: load(p) is what stands at p, `count`
+/// channels from c on, with zeros behind the last of the row.
+template <class Element, class F>
+DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
+  int c = 0;
+  for (; c + vector_width <= channels; c += vector_width)
+    f(c, std::integral_constant<int, vector_width>{},
+      [](const Element* p) { return load_elements(p); });
+  if (c < channels)
+    f(c, channels - c, [left = channels - c](const Element* p) {
+      float x[vector_width] = {};
+      for (int i = 0; i < left; ++i) x[i] = float(p[i]);
+      return load(x);
+    });
 }
 
 /// And back, rounded as the elements' own conversion does it.
