@@ -81,6 +81,8 @@ template <class Element> class simd_stream {
     value_stride_ = p.v.token_stride;
     key_head_stride_ = p.k.head_stride;
     value_head_stride_ = p.v.head_stride;
+    keys_ahead_ = some_tokens(d_) * key_stride_;
+    values_ahead_ = some_tokens(dv_) * value_stride_;
   }
   row_values scores(int, mask::key_range keys) {
     partly_hidden_ = false;
@@ -92,7 +94,6 @@ template <class Element> class simd_stream {
         key[x] = k + std::min(j + x, n - 1) * key_stride_;
         row_values::all(0.f).to(panel_.scores + (j + x) * panel_rows);
       }
-      prefetch(k + j * key_stride_, key_stride_, key_head_stride_, d_);
       for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
         add_scores<Rows>(key, run, panel_.scores + j * panel_rows + run.first);
       });
@@ -118,10 +119,7 @@ template <class Element> class simd_stream {
     const int n = int(keys.size());
     int j = 0;
     if (!partly_hidden_)
-      for (; j + key_step <= n; j += key_step) {
-        prefetch(v + j * value_stride_, value_stride_, value_head_stride_, dv_);
-        add_values<key_step>(v + j * value_stride_, j);
-      }
+      for (; j + key_step <= n; j += key_step) add_values<key_step>(v + j * value_stride_, j);
     for (; j < n; ++j)
       if (!partly_hidden_ || any_weight(j)) add_values<1>(v + j * value_stride_, j);
   }
@@ -164,24 +162,16 @@ template <class Element> class simd_stream {
     return (channels + vector_width - 1) / vector_width * vector_width;
   }
 
-  // What comes some 8 KB after these key_step keys or values, in the order in which it lies. May
-  // reach beyond the last key: a prefetch of memory that is not there does nothing.
-  DELTA_ATTENTION_INLINE void prefetch(const Element* row, std::int64_t stride,
-                                       std::int64_t head_stride, int channels) const {
-    const int heads = run_[runs_ - 1].kv_head + 1, bytes = heads * channels * int(sizeof(Element)),
-              ahead = std::max(prefetch_bytes / bytes / key_step, 1) * key_step;
-    row += ahead * stride;
-    if (head_stride == channels && stride == heads * channels) {  // without gaps: one loop
-      prefetch(row, key_step * stride);
-      return;
-    }
-    for (int x = 0; x < key_step; ++x)
-      for (int h = 0; h < heads; ++h) prefetch(row + x * stride + h * head_stride, channels);
+  // Tokens that lie some 8 KB further on, where a token has `channels` channels of each head that
+  // the rows read.
+  std::int64_t some_tokens(int channels) const {
+    const int bytes = (run_[runs_ - 1].kv_head + 1) * channels * int(sizeof(Element));
+    return std::max(prefetch_bytes / bytes / key_step, 1) * key_step;
   }
-  static DELTA_ATTENTION_INLINE void prefetch(const Element* from, std::int64_t count) {
-    const char* p = reinterpret_cast<const char*>(from);
-    const std::int64_t bytes = count * std::int64_t(sizeof(Element));
-    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
+  // A line's first vector asks for the line that stands `ahead` of it: evenly, as many as are used.
+  // May reach beyond the last key: a prefetch of memory that is not there does nothing.
+  static DELTA_ATTENTION_INLINE void ask_for(const Element* channels, int c, std::int64_t ahead) {
+    if (c % (64 / int(sizeof(Element))) == 0) __builtin_prefetch(channels + ahead);
   }
   // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
@@ -194,12 +184,16 @@ template <class Element> class simd_stream {
                                          float* to) const {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
-    const std::int64_t head = run.kv_head * key_head_stride_;
+    const std::int64_t head = run.kv_head * key_head_stride_, ahead = keys_ahead_;
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
       DELTA_ATTENTION_UNROLL
-      for (int x = 0; x < key_step; ++x) key[x] = load_channels(keys[x] + head + c);
+      for (int x = 0; x < key_step; ++x) {
+        const Element* from = keys[x] + head + c;
+        ask_for(from, c, ahead);
+        key[x] = load_channels(from);
+      }
       DELTA_ATTENTION_UNROLL
       for (int r = 0; r < Rows; ++r) {
         const vector query = load(q + r * row + c);
@@ -216,7 +210,7 @@ template <class Element> class simd_stream {
   template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
     for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
-      const std::int64_t row = padded(dv_), stride = value_stride_;
+      const std::int64_t row = padded(dv_), stride = value_stride_, ahead = values_ahead_;
       float* o = outputs_ + run.first * row;
       vector weight[Rows][Keys];
       DELTA_ATTENTION_UNROLL
@@ -228,7 +222,11 @@ template <class Element> class simd_stream {
       for_each_vector<Element>(dv_, [&](int c, auto, auto load_channels) {
         vector value[Keys];
         DELTA_ATTENTION_UNROLL
-        for (int x = 0; x < Keys; ++x) value[x] = load_channels(value_of_head + x * stride + c);
+        for (int x = 0; x < Keys; ++x) {
+          const Element* from = value_of_head + x * stride + c;
+          ask_for(from, c, ahead);
+          value[x] = load_channels(from);
+        }
         DELTA_ATTENTION_UNROLL
         for (int r = 0; r < Rows; ++r) {
           vector sum = load(o + r * row + c);
@@ -244,7 +242,8 @@ template <class Element> class simd_stream {
   bool partly_hidden_ = false;
   mask::key_range tile_{};
   const Element *key_ = nullptr, *value_ = nullptr;
-  std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0;
+  std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0,
+               keys_ahead_ = 0, values_ahead_ = 0;
   float *queries_, *outputs_;
   panel_type panel_{};
   kernel::online_softmax<row_values> softmax_{};
