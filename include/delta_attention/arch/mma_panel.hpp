@@ -235,16 +235,23 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     }
   }
   KOKKOS_FUNCTION row_values largest() const {
-    return row_values::map([&](int i) {
-      float x = -infinity, y = -infinity;
+    // All rows side by side, and even and odd keys: so many maxima that none waits for the last.
+    row_values x[2];
+    DELTA_ATTENTION_UNROLL
+    for (int m = 0; m < Blocks; ++m) {
       DELTA_ATTENTION_UNROLL
       for (int n = 0; n < Keys / 8; ++n) {
-        x = larger(x, scores[i / 2][n][i % 2 * 2]);
-        y = larger(y, scores[i / 2][n][i % 2 * 2 + 1]);
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 4; ++e) {
+          float& y = x[e % 2].v[2 * m + e / 2];
+          y = n == 0 ? scores[m][n][e] : larger(y, scores[m][n][e]);
+        }
       }
-      x = larger(x, y);
-      x = larger(x, lane_.shuffle_xor(x, 1));
-      return larger(x, lane_.shuffle_xor(x, 2)) * score_factor_;
+    }
+    return row_values::map([&](int i) {
+      const float mine = larger(x[0].v[i], x[1].v[i]),
+                  two = larger(mine, lane_.shuffle_xor(mine, 1));
+      return larger(two, lane_.shuffle_xor(two, 2)) * score_factor_;
     });
   }
 

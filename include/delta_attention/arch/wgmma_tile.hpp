@@ -14,10 +14,10 @@ template <class Element, int D> class wgmma_loader;
 template <class Element, int D> class wgmma_query_loader;
 template <class Element, int D> class wgmma_consumer;
 
-/// A tile on Hopper (sm_90a): one warpgroup has keys and values copied to shared memory, two stages
-/// ahead, and two or three carry 64 rows each through wgmma, in turn: while one multiplies, others
-/// take exponentials. Lanes hold rows, keys and channels as mma.sync's do (arch/mma_sync.hpp).
-/// kernel/pipelined_loop.hpp has the order of the verbs.
+/// A tile on Hopper (sm_90a): one warpgroup has keys and values copied to shared memory, two or
+/// four stages ahead, and two or three carry 64 rows each through wgmma, in turn: while one
+/// multiplies, others take exponentials. Lanes hold rows, keys and channels as mma.sync's do
+/// (arch/mma_sync.hpp). kernel/pipelined_loop.hpp has the order of the verbs.
 template <class Element, int D> class wgmma_tile {
  public:
   using loader = wgmma_loader<Element, D>;
@@ -28,7 +28,7 @@ template <class Element, int D> class wgmma_tile {
   // The exponentials of a tile take as long whatever d is: beside the short products of d 64 there
   // is time for those of a third group.
   static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
-                       tile_keys = 128, stages = 2;
+                       tile_keys = 128, stages = D == 64 ? 4 : 2;
   using key_bits = arch::key_bits<tile_keys>;
   static constexpr int copying_warps = 2;  // the first: of keys, of values
   static constexpr int group_threads = hopper_lane::group_threads,
