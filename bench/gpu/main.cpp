@@ -32,6 +32,9 @@ constexpr method methods[] = {{"dense", dense, 0},
 #if defined(KOKKOS_ENABLE_CUDA)
                               {"dense_mma_sync", dense_mma_sync, 0},
 #endif
+#if defined(DELTA_ATTENTION_HAS_WGMMA)
+                              {"products", products, 0},
+#endif
                               {"sinks1024_window2048", sink_window, 0},
                               {"anchors64", anchors, 0},
                               {"delta64", delta, 0},
@@ -121,7 +124,7 @@ class stopwatch {
 
  private:
   execution_space exec_;
-  GPU(Event_t) start_{}, stop_{};
+  GPU(Event_t) start_{}, stop_ {};
 };
 
 /// A case with its tensors, called twice already.

@@ -29,6 +29,7 @@ struct prepared {
 
 prepared dense(const tensors& t);
 prepared dense_mma_sync(const tensors& t);  // NVIDIA: the family that GPUs before Hopper get
+prepared products(const tensors& t);        // Hopper: dense's matrix products and nothing else
 prepared sink_window(const tensors& t);     // 1024 sinks, a window of 2048
 prepared anchors(const tensors& t);         // the dense rows of delta alone, stride 64
 prepared delta(const tensors& t);           // over sink_window, stride 64
