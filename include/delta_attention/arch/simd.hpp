@@ -84,7 +84,7 @@ template <class Element> class simd_tile {
     const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
     const Element* v = p.v.row(rows.batch, keys.begin, rows.kv_head);
-    for (int j = 0; j < n; ++j) pack_value(v + j * p.v.token_stride, j);
+    for (int j = 0; j < n; j += values_at_once) pack_values(v, p.v.token_stride, j, n);
     // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees
     // them.
     for (int j = 0; j < n; ++j)
@@ -206,16 +206,26 @@ template <class Element> class simd_tile {
         if (i * vector_width < count * R) save(to + c * R + i * vector_width, m[i]);
     });
   }
-  DELTA_ATTENTION_INLINE void pack_value(const Element* v, int j) {
-    vector check = {};
+  // The same for as many values as make whole vectors of R channels each.
+  static constexpr int values_at_once = vector_width / R;
+  DELTA_ATTENTION_INLINE void pack_values(const Element* v, std::int64_t stride, int j, int n) {
+    const Element* row[values_at_once];
+    for (int i = 0; i < values_at_once; ++i) row[i] = v + std::min(j + i, n - 1) * stride;
+    vector check[values_at_once] = {};
     for_each_vector<Element>(dv_, [&](int c, auto count, auto load_channels) {
-      const vector x = load_channels(v + c);
-      check += x * 0.f;
+      vector m[values_at_once];
       DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < vector_width; i += R)
-        if (i < count) save_lanes<R>(values_ + (c + i) * value_keys + j * R, x, i);
+      for (int i = 0; i < values_at_once; ++i) {
+        m[i] = load_channels(row[i] + c);
+        check[i] += m[i] * 0.f;
+      }
+      exchange_parts(m);
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < values_at_once; ++i)
+        if (i * R < count) save(values_ + (c + i * R) * value_keys + j * R, m[i]);
     });
-    finite_[j] = all_bits_are_zero(check);  // what is not zero is a NaN
+    for (int i = 0; i < values_at_once; ++i)
+      finite_[j + i] = all_bits_are_zero(check[i]);  // what is not zero is a NaN
   }
 
   int d_, dv_;

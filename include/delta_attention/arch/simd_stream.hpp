@@ -63,8 +63,10 @@ template <class Element> class simd_stream {
       const int kv_head = rows.head(r) / p.group() - rows.kv_head;
       if (runs_ > 0 && run_[runs_ - 1].kv_head == kv_head && run_[runs_ - 1].rows < row_step)
         ++run_[runs_ - 1].rows;
-      else
-        run_[runs_++] = {r, 1, kv_head};
+      else {
+        const bool first = runs_ == 0 || run_[runs_ - 1].kv_head != kv_head;
+        run_[runs_++] = {r, 1, kv_head, first};
+      }
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
     }
@@ -143,6 +145,7 @@ template <class Element> class simd_stream {
   /// Rows next to each other with one kv head, at most row_step of them.
   struct row_run {
     int first, rows, kv_head;
+    bool asks;  // for the keys and values that its kv head's other runs use as well
   };
   template <class F> DELTA_ATTENTION_INLINE void for_each_run(const F& f) const {
     for (int i = 0; i < runs_; ++i) {
@@ -184,7 +187,7 @@ template <class Element> class simd_stream {
                                          float* to) const {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
-    const std::int64_t head = run.kv_head * key_head_stride_, ahead = keys_ahead_;
+    const std::int64_t head = run.kv_head * key_head_stride_, ahead = run.asks ? keys_ahead_ : 0;
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
@@ -210,7 +213,8 @@ template <class Element> class simd_stream {
   template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
     for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
-      const std::int64_t row = padded(dv_), stride = value_stride_, ahead = values_ahead_;
+      const std::int64_t row = padded(dv_), stride = value_stride_,
+                         ahead = run.asks ? values_ahead_ : 0;
       float* o = outputs_ + run.first * row;
       vector weight[Rows][Keys];
       DELTA_ATTENTION_UNROLL

@@ -44,10 +44,6 @@ DELTA_ATTENTION_INLINE vector load(const float* p) {
 DELTA_ATTENTION_INLINE void save(float* p, vector v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-/// Lanes first to first + Count - 1.
-template <int Count> DELTA_ATTENTION_INLINE void save_lanes(float* p, const vector& v, int first) {
-  __builtin_memcpy(p, reinterpret_cast<const float*>(&v) + first, Count * sizeof(float));
-}
 DELTA_ATTENTION_INLINE vector broadcast(float x) {
   return x - vector{};
 }

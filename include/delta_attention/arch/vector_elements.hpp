@@ -39,6 +39,18 @@ template <class Vector, int Rows> DELTA_ATTENTION_INLINE void transpose(Vector (
   }
 }
 
+/// As many parts of a vector as there are vectors: part i of vector j goes where part j of i was.
+DELTA_ATTENTION_INLINE void exchange_parts(vector (&)[1]) {}
+DELTA_ATTENTION_INLINE void exchange_parts(vector (&m)[2]) {
+  constexpr int half = vector_width / 2;
+  const auto halves = [&]<int... I>(std::integer_sequence<int, I...>) {
+    const vector lower = __builtin_shufflevector(m[0], m[1], (I + I / half * half)...);
+    m[1] = __builtin_shufflevector(m[0], m[1], (I + I / half * half + half)...);
+    m[0] = lower;
+  };
+  halves(std::make_integer_sequence<int, vector_width>{});
+}
+
 typedef std::uint16_t half_bits __attribute__((vector_size(2 * vector_width)));
 
 /// A whole vector of elements as floats.
