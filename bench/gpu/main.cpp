@@ -124,7 +124,7 @@ class stopwatch {
 
  private:
   execution_space exec_;
-  GPU(Event_t) start_{}, stop_ {};
+  GPU(Event_t) start_{}, stop_{};
 };
 
 /// A case with its tensors, called twice already.

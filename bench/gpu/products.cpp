@@ -13,13 +13,15 @@ namespace {
 
 using da::arch::hopper_lane, da::arch::words4;
 
-/// Every round, each of two warpgroups multiplies 64 rows with 128 keys and their weights with
-/// 128 values, like wgmma_tile's. Queries and two stages of keys and values are the first numbers
-/// of a tensor.
+/// Every round, each of the warpgroups (as many as wgmma_tile has) multiplies 64 rows with 128 keys
+/// and their weights with 128 values. Queries and two stages of keys and values are the first
+/// numbers of a tensor.
 template <int D> struct products_alone {
-  static constexpr int groups = 2, threads = groups * hopper_lane::group_threads,
-                       half_bytes = 128 * 128, matrix_bytes = D / 64 * half_bytes,
-                       bytes = 5 * matrix_bytes;
+  static constexpr int groups = da::arch::wgmma_tile<da::bfloat16, D>::groups,
+                       threads = groups * hopper_lane::group_threads, half_bytes = 128 * 128,
+                       matrix_bytes = D / 64 * half_bytes,  // of 128 keys or values
+      queries = 4 * matrix_bytes, bytes = queries + D / 64 * groups * 64 * 128;
+  static_assert(D == 64 || groups == 2);  // halves of queries are as far apart as those of keys
   const da::bfloat16* numbers;
   float* sums;  // of each thread
   std::int64_t rounds;
@@ -43,11 +45,11 @@ template <int D> struct products_alone {
     const auto matrix = [&](int at, int half = 16) {
       return da::arch::matrix_descriptor(lane.uniform(lane.origin() + at), half);
     };
-    const std::uint64_t queries = matrix(lane.group() * 64 * 128);
+    const std::uint64_t rows = matrix(queries + lane.group() * 64 * 128);
     for (std::int64_t r = 0; r < rounds; ++r) {
       const int stage = int(r % 2) * matrix_bytes;
-      const std::uint64_t keys = matrix(matrix_bytes + stage),
-                          values = matrix(3 * matrix_bytes + stage, half_bytes);
+      const std::uint64_t keys = matrix(stage),
+                          values = matrix(2 * matrix_bytes + stage, half_bytes);
       lane.settle(scores);
       lane.settle(output);
       lane.begin_products();
@@ -55,7 +57,7 @@ template <int D> struct products_alone {
       for (int c = 0; c < D / 16; ++c) {
         const int piece = (c / 4 * half_bytes + c % 4 * 32) >> 4;
         // The assembler leaves out products that others always replace.
-        da::arch::shared_product<da::bfloat16>(scores, queries + piece, keys + piece,
+        da::arch::shared_product<da::bfloat16>(scores, rows + piece, keys + piece,
                                                c > 0 || r % 64 != 0);
       }
       lane.commit_products();

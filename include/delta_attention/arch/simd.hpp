@@ -206,8 +206,10 @@ template <class Element> class simd_tile {
         if (i * vector_width < count * R) save(to + c * R + i * vector_width, m[i]);
     });
   }
-  // The same for as many values as make whole vectors of R channels each.
+  // values_at_once values from the j-th on; beyond the last it is repeated. Each brings R channels
+  // to a whole vector.
   static constexpr int values_at_once = vector_width / R;
+  static_assert(tile_keys % values_at_once == 0);
   DELTA_ATTENTION_INLINE void pack_values(const Element* v, std::int64_t stride, int j, int n) {
     const Element* row[values_at_once];
     for (int i = 0; i < values_at_once; ++i) row[i] = v + std::min(j + i, n - 1) * stride;

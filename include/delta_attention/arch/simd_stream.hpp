@@ -59,13 +59,15 @@ template <class Element> class simd_stream {
     std::fill_n(queries_, std::size_t(rows_) * padded(d_), 0.f);
     std::fill_n(outputs_, std::size_t(rows_) * padded(dv_), 0.f);
     runs_ = 0;
+    int asked = 0;  // kv heads that have a run which asks
     for (int r = 0; r < rows.count; ++r) {
       const int kv_head = rows.head(r) / p.group() - rows.kv_head;
-      if (runs_ > 0 && run_[runs_ - 1].kv_head == kv_head && run_[runs_ - 1].rows < row_step)
+      if (runs_ > 0 && run_[runs_ - 1].kv_head == kv_head && run_[runs_ - 1].rows < row_step) {
         ++run_[runs_ - 1].rows;
-      else {
-        const bool first = runs_ == 0 || run_[runs_ - 1].kv_head != kv_head;
-        run_[runs_++] = {r, 1, kv_head, first};
+      } else {
+        const bool asks = kv_head == asked;  // heads ascend within a token
+        asked += asks;
+        run_[runs_++] = {r, 1, kv_head, asks};
       }
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
@@ -187,7 +189,8 @@ template <class Element> class simd_stream {
                                          float* to) const {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
-    const std::int64_t head = run.kv_head * key_head_stride_, ahead = run.asks ? keys_ahead_ : 0;
+    const std::int64_t head = run.kv_head * key_head_stride_,
+                       ahead = run.asks ? keys_ahead_ : 0;  // 0: its own line
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];

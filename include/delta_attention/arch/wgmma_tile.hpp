@@ -26,7 +26,8 @@ template <class Element, int D> class wgmma_tile {
   using accumulator = float;
   using lane_type = hopper_lane;
   // The exponentials of a tile take as long whatever d is: beside the short products of d 64 there
-  // is time for those of a third group.
+  // is time for those of a third group. Its small tiles leave room for four stages, of which the
+  // window has 4 % (docs/performance.md); at d 128 a third of values made dense attention slower.
   static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
   using key_bits = arch::key_bits<tile_keys>;
