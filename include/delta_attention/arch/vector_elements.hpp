@@ -74,22 +74,6 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
   }
 }
 
-/// f(c, count, load) for every vector of a row's channels: load(p) is what stands at p, `count`
-/// channels from c on, with zeros behind the last of the row.
-template <class Element, class F>
-DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
-  int c = 0;
-  for (; c + vector_width <= channels; c += vector_width)
-    f(c, std::integral_constant<int, vector_width>{},
-      [](const Element* p) { return load_elements(p); });
-  if (c < channels)
-    f(c, channels - c, [left = channels - c](const Element* p) {
-      float x[vector_width] = {};
-      for (int i = 0; i < left; ++i) x[i] = float(p[i]);
-      return load(x);
-    });
-}
-
 /// And back, rounded as the elements' own conversion does it.
 template <class Element> DELTA_ATTENTION_INLINE void save_elements(Element* p, vector v) {
   if constexpr (std::is_same_v<Element, float>) {
@@ -105,6 +89,22 @@ template <class Element> DELTA_ATTENTION_INLINE void save_elements(Element* p, v
     save(x, v);
     for (int i = 0; i < vector_width; ++i) p[i] = Element(x[i]);
   }
+}
+
+/// f(c, count, load) for every vector of a row's channels: load(p) is what stands at p, `count`
+/// channels from c on, with zeros behind the last of the row.
+template <class Element, class F>
+DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
+  int c = 0;
+  for (; c + vector_width <= channels; c += vector_width)
+    f(c, std::integral_constant<int, vector_width>{},
+      [](const Element* p) { return load_elements(p); });
+  if (c < channels)
+    f(c, channels - c, [left = channels - c](const Element* p) {
+      float x[vector_width] = {};
+      for (int i = 0; i < left; ++i) x[i] = float(p[i]);
+      return load(x);
+    });
 }
 
 /// Lanes of a and of b added in pairs that lie `Span` apart: half as many of each, a's then b's, in
