@@ -56,6 +56,17 @@ TEST_CASE("emulated: an infinite element of a key", "[emulation]") {
     }
 }
 
+TEST_CASE("emulated: negative scores that rise from tile to tile", "[emulation]") {
+  for (const integer queries : {1, 70}) {
+    problem_of<setup_here> p({.queries = queries, .keys = 400});
+    for (integer i = 0; i < queries; ++i) p.q(0, i, 0, 0) = 8;
+    for (integer j = 0; j < 400; ++j) p.k(0, j, 0, 0) = -40 + 4 * static_cast<double>(j / 64);
+    emulation::the_gpu().start(1);
+    check_attention<setup_here>(p, cases::full());
+    CHECK(emulation::the_gpu().failure == "");
+  }
+}
+
 TEST_CASE("emulated: sizes of heads, aligned and not", "[emulation]") {
   for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded})
     for (const auto& [size, value_size] : {std::pair{16, 64}, {72, 16}, {128, 120}, {136, 256}})

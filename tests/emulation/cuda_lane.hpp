@@ -1,6 +1,9 @@
 // A lane of an NVIDIA warp (sm_80 and newer), emulated: the same members as arch::cuda_lane.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "cuda_instructions.hpp"
 #include "lane.hpp"
 
@@ -67,6 +70,9 @@ class cuda_lane : public wave_lane<32> {
     return mine.result;
   }
 
+  static std::int32_t largest(std::int32_t a, std::int32_t b, std::int32_t c) {
+    return std::max({a, b, c});
+  }
   /// ex2.approx.ftz.f32: subnormal numbers are zero, going in and coming out.
   static float exp2(float x) { return exp2_of_normal(x); }
   template <class Element> static std::uint32_t pack(float low, float high) {

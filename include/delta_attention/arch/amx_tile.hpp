@@ -90,7 +90,7 @@ class amx_tile {
     }
   }
 
-  row_values scores(int panel, mask::key_range keys) {
+  void scores(int panel, mask::key_range keys) {
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
     first_ = begin / block;
     last_ = (end + block - 1) / block;
@@ -116,18 +116,46 @@ class amx_tile {
       scale(keys, -1.f);
       maximum = panel_.largest(keys);
     }
-    return maximum * row_values::all(score_factor_);
+    maximum_ = maximum * row_values::all(score_factor_);
   }
-  row_values softcap(int, mask::key_range keys, float c) {
+  void softcap(int, mask::key_range keys, float c) {
     scale(keys, score_factor_);
     score_factor_ = 1.f;
-    return panel_.softcap(keys, c);
+    maximum_ = panel_.softcap(keys, c);
   }
   template <class Mask>
-  row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
-    return rows_.hide(panel_, panel, rows, keys, m) * row_values::all(score_factor_);
+  void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
+    maximum_ = rows_.hide(panel_, panel, rows, keys, m) * row_values::all(score_factor_);
   }
-  row_values exponentials(int, mask::key_range, const row_values& reference) {
+  void weigh(int panel, mask::key_range) {
+    factor_of_sums_ = rows_.statistics(panel).take(
+        maximum_, [&](const row_values& reference) { return exponentials(reference); });
+  }
+  void weighted_sum(int panel, mask::key_range) {
+    float* o = rows_.outputs(panel);
+    const bool fresh = rows_.take_fresh(panel);
+    if (!fresh && !factor_of_sums_.all_are(1.f))
+      for (int c = 0; c < dv_; ++c, o += panel_rows) (row_values::from(o) * factor_of_sums_).to(o);
+    late_ = {rows_.outputs(panel),
+             values_ + first_,
+             weights(made_),
+             last_ - first_,
+             padded(dv_) / block,
+             0,
+             fresh};
+    made_ ^= 1;
+  }
+
+  template <class Epilogue>
+  void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
+    finish_products();
+    rows_.store(rows, split, dv_, epilogue);
+  }
+
+ private:
+  static constexpr float infinite = std::numeric_limits<float>::infinity();
+
+  row_values exponentials(const row_values& reference) {
     constexpr int turn = 4;  // pairs of keys, with at most one product beside them
     const int turns = (last_ - first_) * (16 / turn), products = late_.keys * late_.channels;
     const row_values factor = row_values::all(score_factor_);
@@ -156,30 +184,6 @@ class amx_tile {
     }
     return sum[0] + sum[1];
   }
-  void weighted_sum(int panel, mask::key_range, const row_values& factor) {
-    float* o = rows_.outputs(panel);
-    const bool fresh = rows_.take_fresh(panel);
-    if (!fresh && !factor.all_are(1.f))
-      for (int c = 0; c < dv_; ++c, o += panel_rows) (row_values::from(o) * factor).to(o);
-    late_ = {rows_.outputs(panel),
-             values_ + first_,
-             weights(made_),
-             last_ - first_,
-             padded(dv_) / block,
-             0,
-             fresh};
-    made_ ^= 1;
-  }
-  kernel::online_softmax<row_values>& statistics(int panel) { return rows_.statistics(panel); }
-
-  template <class Epilogue>
-  void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
-    finish_products();
-    rows_.store(rows, split, dv_, epilogue);
-  }
-
- private:
-  static constexpr float infinite = std::numeric_limits<float>::infinity();
 
   static constexpr int padded(int channels) { return (channels + block - 1) / block * block; }
   int steps() const { return padded(d_) / block; }
@@ -252,6 +256,7 @@ class amx_tile {
   float* scores_;
   panel_type panel_{};
   rows_type rows_;
+  row_values maximum_, factor_of_sums_;  // of the tile's scores; for what was summed before
 };
 
 }  // namespace delta_attention::arch

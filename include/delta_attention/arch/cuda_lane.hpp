@@ -4,6 +4,7 @@
 #include <delta_attention/tensor/element.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 // Before sm_80 there is no cp.async, nor this matrix instruction.
@@ -105,6 +106,9 @@ class cuda_lane {
   __device__ bool any(bool x) const { return __any_sync(~0u, x); }
   __device__ std::uint32_t ballot(bool x) const { return __ballot_sync(~0u, x); }
 
+  static __device__ std::int32_t largest(std::int32_t a, std::int32_t b, std::int32_t c) {
+    return __vimax3_s32(a, b, c);  // from sm_90 on a single instruction
+  }
   static __device__ float exp2(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -43,8 +43,9 @@ template <int Count, class Lane> struct lane_values {
     return map([&](int i) { return a.v[i] * b.v[i]; });
   }
   /// Weights up to 2^8 lose nothing: rescaling waits until a maximum has risen by more.
+  static constexpr float most_above = 8;
   friend KOKKOS_INLINE_FUNCTION lane_values raised(const lane_values& a, const lane_values& b) {
-    return map([&](int i) { return b.v[i] > a.v[i] + 8.f ? b.v[i] : a.v[i]; });
+    return map([&](int i) { return b.v[i] > a.v[i] + most_above ? b.v[i] : a.v[i]; });
   }
   friend KOKKOS_INLINE_FUNCTION lane_values exp2(const lane_values& a) {
     return map([&](int i) { return Lane::exp2(a.v[i]); });

@@ -110,7 +110,7 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     lane_.phase();
   }
 
-  KOKKOS_FUNCTION row_values scores(int, mask::key_range keys) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int b = 0; b < N / T; ++b) s[b] = {};
@@ -121,22 +121,20 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
           lane_.template mfma<Element>(s[i % blocks], key, query_[i / blocks]);
         });
     lane_.phase();
-    return panel_.begin(int(keys.size()));
+    panel_.begin(int(keys.size()));
   }
-  KOKKOS_FUNCTION row_values softcap(int, mask::key_range keys, float c) {
-    return panel_.softcap(int(keys.size()), c);
+  KOKKOS_FUNCTION void softcap(int, mask::key_range keys, float c) {
+    panel_.softcap(int(keys.size()), c);
   }
   template <class Mask>
-  KOKKOS_FUNCTION row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
-                                  const Mask& m) {
+  KOKKOS_FUNCTION void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
+                            const Mask& m) {
     const int first = panel * panel_rows;
-    return panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
+    panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
-  KOKKOS_FUNCTION row_values exponentials(int, mask::key_range, const row_values& reference) {
-    return panel_.exponentials(reference);
-  }
-  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range, const row_values& factor) {
-    panel_.rescale(factor);
+  KOKKOS_FUNCTION void weigh(int, mask::key_range) { panel_.weigh(); }
+  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range) {
+    panel_.rescale();
     lane_.phase();
     constexpr int pairs =
         D / T / 2;  // two blocks of channels at a time: one instruction reads both
@@ -154,7 +152,6 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
         });
     lane_.phase();
   }
-  KOKKOS_FUNCTION kernel::online_softmax<row_values>& statistics(int) { return panel_.softmax; }
 
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {

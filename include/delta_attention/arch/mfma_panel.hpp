@@ -24,7 +24,6 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
 
   fragment scores[Keys / T], output[Channels / T];
   words2 weights[Keys / step];
-  kernel::online_softmax<row_values> softmax;
 
   KOKKOS_FUNCTION mfma_panel(const Lane& lane, float query_factor)
       : lane_(lane), factor_(larger(Kokkos::fabs(query_factor), 0x1p-126f)) {}
@@ -35,28 +34,25 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
 
   KOKKOS_FUNCTION void clear() {
     for_each(output, [](float) { return 0.f; });
-    softmax = {{{-infinity}}, {{0.f}}};
+    softmax_ = {{{-infinity}}, {{0.f}}};
   }
   /// Takes over the products of the first `count` keys, made with queries of the factor's sign. A
   /// score is a product with score_factor_, which is positive: the largest product is the largest
-  /// score, and a hidden product of -infinity a hidden score. Returns the row maximum, as the next
-  /// two do.
-  KOKKOS_FUNCTION row_values begin(int count) {
+  /// score, and a hidden product of -infinity a hidden score.
+  KOKKOS_FUNCTION void begin(int count) {
     score_factor_ = factor_;
     if (count < Keys) hide_from(count);
-    return largest();
   }
-  KOKKOS_FUNCTION row_values softcap(int count, float c) {
+  KOKKOS_FUNCTION void softcap(int count, float c) {
     const float scale = c * float(kernel::log2_e);
     for_each(scores, [&](float s) { return scale * Kokkos::tanh(s * score_factor_); });
     score_factor_ = 1.f;
     if (count < Keys) hide_from(count);
-    return largest();
   }
   /// `first` is the panel's first row in the tile.
   template <class Mask>
-  KOKKOS_FUNCTION row_values hide(int first, const kernel::tile_rows& rows, mask::row_block block,
-                                  mask::key_range keys, const Mask& m) {
+  KOKKOS_FUNCTION void hide(int first, const kernel::tile_rows& rows, mask::row_block block,
+                            mask::key_range keys, const Mask& m) {
     const int r = first + row(lane_.lane()), in = r < rows.count ? r : rows.count - 1;
     const auto visible = within(m, block, keys);
     const auto one = visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
@@ -65,36 +61,25 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
       const int left = int(keys.size()) - 32 * w;  // no mask knows keys beyond
       show(w, mask::word_of(one, 32 * w, left) & mask::bits_below(left));
     }
-    return largest();
   }
-  /// Weights from scores; returns their sums over the lane's keys.
-  KOKKOS_FUNCTION row_values exponentials(const row_values& reference) {
-    float sum[2] = {};  // even and odd keys
-    DELTA_ATTENTION_UNROLL
-    for (int b = 0; b < Keys / T; ++b) {
-      DELTA_ATTENTION_UNROLL
-      for (int e = 0; e < 4 * steps; e += 2) {
-        float w[2] = {scores[b].get(e), scores[b].get(e + 1)};
-        Lane::multiply_add(w, score_factor_, -reference.v[0]);
-        DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < 2; ++i) w[i] = Lane::exp2(w[i]);
-        Lane::add(sum, w);
-        weights[b * steps + e / 4].v[e % 4 / 2] = Lane::template pack<Element>(w[0], w[1]);
-      }
-    }
-    return {{sum[0] + sum[1]}};
+  /// Weights from scores, which the statistics take in.
+  KOKKOS_FUNCTION void weigh() {
+    factor_of_sums_ = softmax_.take(
+        largest(), [&](const row_values& reference) { return exponentials(reference); });
   }
-  KOKKOS_FUNCTION void rescale(const row_values& factor) {
-    if (lane_.any(!factor.all_are(1.f))) for_each(output, [&](float x) { return x * factor.v[0]; });
+  /// What was summed before, to what weigh() has made the reference.
+  KOKKOS_FUNCTION void rescale() {
+    if (lane_.any(!factor_of_sums_.all_are(1.f)))
+      for_each(output, [&](float x) { return x * factor_of_sums_.v[0]; });
   }
   /// Finished rows; `output` is spent.
   template <class Epilogue>
   KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
                              const Epilogue& epilogue) {
-    const float sum = over_parts(softmax.sum.v[0], [](float x, float y) { return x + y; });
+    const float sum = over_parts(softmax_.sum.v[0], [](float x, float y) { return x + y; });
     const int r = first + row(lane_.lane());
     if (r >= rows.count) return;
-    const auto to = epilogue.row(rows, r, split, softmax.maximum.v[0], sum);
+    const auto to = epilogue.row(rows, r, split, softmax_.maximum.v[0], sum);
     if (!to.wanted) return;
     for_each(output, [&](float x) { return to.scaled(x); });
     if (to.added != nullptr) add(to.added, value_size);
@@ -113,6 +98,23 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
   }
 
  private:
+  // Weights from scores; returns their sums over the lane's keys.
+  KOKKOS_FUNCTION row_values exponentials(const row_values& reference) {
+    float sum[2] = {};  // even and odd keys
+    DELTA_ATTENTION_UNROLL
+    for (int b = 0; b < Keys / T; ++b) {
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 4 * steps; e += 2) {
+        float w[2] = {scores[b].get(e), scores[b].get(e + 1)};
+        Lane::multiply_add(w, score_factor_, -reference.v[0]);
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < 2; ++i) w[i] = Lane::exp2(w[i]);
+        Lane::add(sum, w);
+        weights[b * steps + e / 4].v[e % 4 / 2] = Lane::template pack<Element>(w[0], w[1]);
+      }
+    }
+    return {{sum[0] + sum[1]}};
+  }
   // Adds a row to the output. All of it is on its way before the first is used.
   KOKKOS_FUNCTION void add(const float* addend, int value_size) {
     words4 x[Channels / T * steps];
@@ -175,6 +177,8 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
 
   Lane lane_;
   float factor_, score_factor_ = 1;
+  kernel::online_softmax<row_values> softmax_;
+  row_values factor_of_sums_;
 };
 
 }  // namespace delta_attention::arch

@@ -23,39 +23,37 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
 
   float scores[Blocks][Keys / 8][4], output[Blocks][Channels / 8][4];
   words4 weights[Blocks][Keys / 16];
-  kernel::online_softmax<row_values> softmax;
 
   KOKKOS_FUNCTION mma_panel(const Lane& lane, float query_factor)
       : lane_(lane), factor_(query_factor) {}
 
   KOKKOS_FUNCTION void clear_statistics() {
-    softmax = {row_values::map([](int) { return -infinity; }),
-               row_values::map([](int) { return 0.f; })};
+    softmax_ = {row_values::map([](int) { return -infinity; }),
+                row_values::map([](int) { return 0.f; })};
+    for (std::int32_t& limit : limits_) limit = bits(-infinity);
   }
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
   }
   /// Takes over the products of the first `count` keys. A score is a product with score_factor_,
   /// which is positive: the largest product is the largest score, and a hidden product of -infinity
-  /// a hidden score. Returns the row maxima, as the next two do.
-  KOKKOS_FUNCTION row_values begin(int count) {
+  /// a hidden score.
+  KOKKOS_FUNCTION void begin(int count) {
     if (factor_ < 0) for_each_score([](int, float s) { return -s; });
     score_factor_ = larger(Kokkos::fabs(factor_), 0x1p-126f);
     if (count < Keys) for_each_score([&](int j, float s) { return j < count ? s : -infinity; });
-    return largest();
   }
-  KOKKOS_FUNCTION row_values softcap(int count, float c) {
+  KOKKOS_FUNCTION void softcap(int count, float c) {
     const float scale = c * float(kernel::log2_e);
     for_each_score([&](int j, float s) {
       return j < count ? scale * Kokkos::tanh(s * score_factor_) : -infinity;
     });
     score_factor_ = 1.f;
-    return largest();
   }
   /// `first` is the panel's first row in the tile. Four lanes share a row: each asks for 32 keys.
   template <class Mask>
-  KOKKOS_FUNCTION row_values hide(int first, const kernel::tile_rows& rows, mask::row_block block,
-                                  mask::key_range keys, const Mask& m) {
+  KOKKOS_FUNCTION void hide(int first, const kernel::tile_rows& rows, mask::row_block block,
+                            mask::key_range keys, const Mask& m) {
     constexpr int words = Keys / 32;
     static_assert(words <= 4);
     const int mine = lane_.lane() % words;
@@ -81,17 +79,36 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
         }
       }
     }
-    return largest();
   }
-  /// Weights in place of scores; returns their sums over the lane's keys.
-  KOKKOS_FUNCTION row_values exponentials(const row_values& reference) {
+  /// Lets the rows' references rise to their maxima, where there is none yet or a weight would pass
+  /// 2^8. Few tiles raise one. To see that takes half of the instructions of maxima, and no
+  /// exchange between lanes: floats compare as their bits do as integers, but for two negative
+  /// ones.
+  KOKKOS_FUNCTION void raise() {
+    raises_ = false;
+    bool above = false;
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) {
+      std::int32_t top = -1;  // for all negative products
+      DELTA_ATTENTION_UNROLL
+      for (int n = 0; n < Keys / 8; ++n) {
+        const float(&s)[4] = scores[i / 2][n];
+        top = Lane::largest(top, bits(s[i % 2 * 2]), bits(s[i % 2 * 2 + 1]));
+      }
+      above = above | (top > limits_[i]);
+    }
+    if (lane_.any(above)) raise_to(largest());
+  }
+  /// Weights in place of scores, which the statistics take in.
+  KOKKOS_FUNCTION void exponentials() {
+    const row_values reference = softmax_.reference();
     row_values sum[2] = {};  // even and odd keys
     for_each(scores, [&](int m, int, int e, float& s) {
       const int i = 2 * m + e / 2;
       s = Lane::exp2(Kokkos::fma(s, score_factor_, -reference.v[i]));
       sum[e % 2].v[i] += s;
     });
-    return sum[0] + sum[1];
+    softmax_.sum = softmax_.sum + (sum[0] + sum[1]);
   }
   /// Weights to the registers that the second product reads.
   KOKKOS_FUNCTION void pack_weights() {
@@ -106,9 +123,10 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       }
     }
   }
-  KOKKOS_FUNCTION void rescale(const row_values& factor) {
-    if (lane_.any(!factor.all_are(1.f)))
-      for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
+  /// What was summed before, to what raise() has made the references.
+  KOKKOS_FUNCTION void rescale() {
+    if (raises_)
+      for_each(output, [&](int m, int, int e, float& x) { x *= factor_of_sums_.v[2 * m + e / 2]; });
   }
   /// Finished rows; `output` is spent.
   template <class Epilogue>
@@ -151,18 +169,28 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
 
  private:
+  KOKKOS_FUNCTION void raise_to(const row_values& tile_maximum) {
+    factor_of_sums_ = softmax_.raise(tile_maximum);
+    softmax_.sum = softmax_.sum * factor_of_sums_;
+    raises_ = lane_.any(!factor_of_sums_.all_are(1.f));
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) {
+      limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
+    }
+  }
+  static KOKKOS_FUNCTION std::int32_t bits(float x) { return Kokkos::bit_cast<std::int32_t>(x); }
   // The i-th row of a lane in the panel.
   KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
 
   template <int Row, class Epilogue>
   KOKKOS_FUNCTION auto destination_of(int first, const kernel::tile_rows& rows, int split,
                                       const Epilogue& epilogue) const {
-    float sum = softmax.sum.v[Row];  // a lane's own keys'
+    float sum = softmax_.sum.v[Row];  // a lane's own keys'
     sum += lane_.shuffle_xor(sum, 1);
     sum += lane_.shuffle_xor(sum, 2);
     const int r = first + row(Row);
     decltype(epilogue.row(rows, r, split, sum, sum)) to = {};
-    if (r < rows.count) to = epilogue.row(rows, r, split, softmax.maximum.v[Row], sum);
+    if (r < rows.count) to = epilogue.row(rows, r, split, softmax_.maximum.v[Row], sum);
     return to;
   }
   // Of the lane's channels of group c what is added; no branch, behind which one read would wait
@@ -257,6 +285,12 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
 
   Lane lane_;
   float factor_, score_factor_ = 1;
+  kernel::online_softmax<row_values> softmax_;
+  // Bits of the largest product of each row that needs no other reference. A negative one's are
+  // below -1: such a row looks at its maxima in every tile.
+  std::int32_t limits_[2 * Blocks];
+  row_values factor_of_sums_;  // for what was summed before, where raises_
+  bool raises_ = false;
 };
 
 }  // namespace delta_attention::arch

@@ -87,7 +87,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     stage_.fetch(p, following, visible);
   }
 
-  KOKKOS_FUNCTION row_values scores(int, mask::key_range keys) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -112,24 +112,24 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         }
       }
     }
-    return panel_.begin(int(keys.size()));
+    panel_.begin(int(keys.size()));
   }
-  KOKKOS_FUNCTION row_values softcap(int, mask::key_range keys, float c) {
-    return panel_.softcap(int(keys.size()), c);
+  KOKKOS_FUNCTION void softcap(int, mask::key_range keys, float c) {
+    panel_.softcap(int(keys.size()), c);
   }
   template <class Mask>
-  KOKKOS_FUNCTION row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
-                                  const Mask& m) {
+  KOKKOS_FUNCTION void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
+                            const Mask& m) {
     const int first = panel * panel_rows;
-    return panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
+    panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
-  KOKKOS_FUNCTION row_values exponentials(int, mask::key_range, const row_values& reference) {
-    const row_values sum = panel_.exponentials(reference);
+  KOKKOS_FUNCTION void weigh(int, mask::key_range) {
+    panel_.raise();
+    panel_.rescale();  // where the factor is known: registers are full
+    panel_.exponentials();
     panel_.pack_weights();
-    return sum;
   }
-  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range, const row_values& factor) {
-    panel_.rescale(factor);
+  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range) {
     DELTA_ATTENTION_UNROLL
     for (int k = 0; k < N / 16; ++k) {
       DELTA_ATTENTION_UNROLL
@@ -144,7 +144,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
       }
     }
   }
-  KOKKOS_FUNCTION kernel::online_softmax<row_values>& statistics(int) { return panel_.softmax; }
 
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
@@ -165,16 +164,13 @@ template <class Lane> struct mma_sync_on {
   }
   static constexpr bool rounds_weights = true;
 
-  // d 128: bench/results/2026-11-24-nvidia-h100-development.json, against tiles of 32 keys; the
-  // others are not compared yet. Where 100 KiB must do, tiles are smaller.
+  // d 128 with tiles of 64 keys, which are as fast where registers hold them, spilled
+  // (docs/performance.md). Where 100 KiB must do, tiles of d 256 are smaller.
   template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
-    if constexpr (Lane::shared_memory > 100 << 10)
-      with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 64},
-                           mma_shape{256, 4, 1, 32}>(p, tile_of<Element>(f));
-    else
-      with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32},
-                           mma_shape{256, 2, 1, 32}>(p, tile_of<Element>(f));
+    constexpr int warps = Lane::shared_memory > 100 << 10 ? 4 : 2;
+    with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32},
+                         mma_shape{256, warps, 1, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
   // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.) More rows than a

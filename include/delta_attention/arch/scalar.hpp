@@ -72,8 +72,8 @@ template <class Element, int TeamSize> class scalar_tile {
     }
   };
 
-  KOKKOS_FUNCTION row_value scores(int, mask::key_range keys) {
-    return for_each_key(keys, [&](std::int64_t j, accumulator) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
+    maximum_ = for_each_key(keys, [&](std::int64_t j, accumulator) {
       const Element* k = key_ + (j - tile_.begin) * key_stride_;
       accumulator s = 0;
       for (int c = 0; c < head_size_; ++c)
@@ -81,31 +81,33 @@ template <class Element, int TeamSize> class scalar_tile {
       return s;
     });
   }
-  KOKKOS_FUNCTION row_value softcap(int, mask::key_range keys, accumulator c) {
-    return for_each_key(keys, [&](std::int64_t, accumulator s) {
+  KOKKOS_FUNCTION void softcap(int, mask::key_range keys, accumulator c) {
+    maximum_ = for_each_key(keys, [&](std::int64_t, accumulator s) {
       return c * accumulator(kernel::log2_e) * Kokkos::tanh(s);
     });
   }
   template <class Mask>
-  KOKKOS_FUNCTION row_value hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
-                                 const Mask& m) {
-    return for_each_key(keys, [&](std::int64_t j, accumulator s) {
+  KOKKOS_FUNCTION void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
+                            const Mask& m) {
+    maximum_ = for_each_key(keys, [&](std::int64_t j, accumulator s) {
       return m.allows(rows.batch, rows.head(panel), rows.position(panel), j)
                  ? s
                  : -Kokkos::Experimental::infinity_v<accumulator>;
     });
   }
-  KOKKOS_FUNCTION row_value exponentials(int, mask::key_range keys, row_value reference) {
-    accumulator sum = 0;
-    for_each_key(keys, [&](std::int64_t, accumulator s) {
-      const accumulator weight = Kokkos::exp2(s - reference.x);
-      sum += weight;
-      return weight;
+  KOKKOS_FUNCTION void weigh(int, mask::key_range keys) {
+    factor_of_sums_ = softmax_.take(maximum_, [&](row_value reference) {
+      accumulator sum = 0;
+      for_each_key(keys, [&](std::int64_t, accumulator s) {
+        const accumulator weight = Kokkos::exp2(s - reference.x);
+        sum += weight;
+        return weight;
+      });
+      return row_value{sum};
     });
-    return {sum};
   }
-  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys, row_value factor) {
-    for (int c = 0; c < value_size_; ++c) output_[c] *= factor.x;
+  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys) {
+    for (int c = 0; c < value_size_; ++c) output_[c] *= factor_of_sums_.x;
     for_each_key(keys, [&](std::int64_t j, accumulator weight) {
       const Element* v = value_ + (j - tile_.begin) * value_stride_;
       if (weight != 0)  // a hidden key's value may be anything
@@ -113,7 +115,6 @@ template <class Element, int TeamSize> class scalar_tile {
       return weight;
     });
   }
-  KOKKOS_FUNCTION kernel::online_softmax<row_value>& statistics(int) { return softmax_; }
 
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
@@ -141,6 +142,7 @@ template <class Element, int TeamSize> class scalar_tile {
   std::int64_t key_stride_ = 0, value_stride_ = 0;
   mask::key_range tile_{};
   kernel::online_softmax<row_value> softmax_{};
+  row_value maximum_{}, factor_of_sums_{};  // of the tile's scores; for what was summed before
   accumulator scores_[tile_keys], output_[largest_value_size];
 };
 

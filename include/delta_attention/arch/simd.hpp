@@ -92,7 +92,7 @@ template <class Element> class simd_tile {
         for (int c = 0; c < dv_; c += R) std::fill_n(values_ + (c * value_keys + j * R), R, 0.f);
   }
 
-  row_values scores(int panel, mask::key_range keys) {
+  void scores(int panel, mask::key_range keys) {
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
     // The first and the last fragment may hold keys of others.
@@ -111,19 +111,21 @@ template <class Element> class simd_tile {
           }
         }
     }
-    return largest;
+    maximum_ = largest;
   }
-  row_values softcap(int, mask::key_range keys, float c) { return panel_.softcap(keys, c); }
+  void softcap(int, mask::key_range keys, float c) { maximum_ = panel_.softcap(keys, c); }
   template <class Mask>
-  row_values hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
-    return rows_.hide(panel_, panel, rows, keys, m);
+  void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
+    maximum_ = rows_.hide(panel_, panel, rows, keys, m);
   }
-  row_values exponentials(int, mask::key_range keys, const row_values& reference) {
-    return panel_.exponentials(keys, reference);
+  void weigh(int panel, mask::key_range keys) {
+    factor_of_sums_ = rows_.statistics(panel).take(maximum_, [&](const row_values& reference) {
+      return panel_.exponentials(keys, reference);
+    });
   }
-  void weighted_sum(int panel, mask::key_range keys, const row_values& factor) {
+  void weighted_sum(int panel, mask::key_range keys) {
     const float* values = values_ + (keys.begin - tile_.begin) * R;
-    const bool fresh = rows_.take_fresh(panel), rescale = !factor.all_are(1.f);
+    const bool fresh = rows_.take_fresh(panel), rescale = !factor_of_sums_.all_are(1.f);
     float* output = rows_.outputs(panel);
     for (int c = 0; c < dv_; c += R) {
       fragment<R, N> o;
@@ -136,7 +138,7 @@ template <class Element> class simd_tile {
           DELTA_ATTENTION_UNROLL
           for (int i = 0; i < N; ++i) {
             o.v[r][i] = load(row + r * panel_rows + i * vector_width);
-            if (rescale) o.v[r][i] *= factor.v[i];
+            if (rescale) o.v[r][i] *= factor_of_sums_.v[i];
           }
         }
       }
@@ -148,7 +150,6 @@ template <class Element> class simd_tile {
       }
     }
   }
-  kernel::online_softmax<row_values>& statistics(int panel) { return rows_.statistics(panel); }
 
   template <class Epilogue>
   void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) const {
@@ -236,6 +237,7 @@ template <class Element> class simd_tile {
   float *queries_, *keys_, *values_;
   panel_type panel_{};
   rows_type rows_;
+  row_values maximum_, factor_of_sums_;  // of the tile's scores; for what was summed before
   bool finite_[tile_keys] = {};
 };
 

@@ -88,7 +88,7 @@ template <class Element> class simd_stream {
     keys_ahead_ = some_tokens(d_) * key_stride_;
     values_ahead_ = some_tokens(dv_) * value_stride_;
   }
-  row_values scores(int, mask::key_range keys) {
+  void scores(int, mask::key_range keys) {
     partly_hidden_ = false;
     const int n = int(keys.size());
     const Element* k = key_ + (keys.begin - tile_.begin) * key_stride_;
@@ -102,21 +102,23 @@ template <class Element> class simd_stream {
         add_scores<Rows>(key, run, panel_.scores + j * panel_rows + run.first);
       });
     }
-    return panel_.largest(keys);
+    maximum_ = panel_.largest(keys);
   }
-  row_values softcap(int, mask::key_range keys, float c) { return panel_.softcap(keys, c); }
+  void softcap(int, mask::key_range keys, float c) { maximum_ = panel_.softcap(keys, c); }
   template <class Mask>
-  row_values hide(int, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
+  void hide(int, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
     partly_hidden_ = true;
-    return panel_.hide(rows, rows.block(0, panel_rows), keys, positions_, heads_, m);
+    maximum_ = panel_.hide(rows, rows.block(0, panel_rows), keys, positions_, heads_, m);
   }
-  row_values exponentials(int, mask::key_range keys, const row_values& reference) {
-    return panel_.exponentials(keys, reference);
+  void weigh(int, mask::key_range keys) {
+    factor_of_sums_ = softmax_.take(maximum_, [&](const row_values& reference) {
+      return panel_.exponentials(keys, reference);
+    });
   }
-  void weighted_sum(int, mask::key_range keys, const row_values& factor) {
+  void weighted_sum(int, mask::key_range keys) {
     float f[panel_rows];
-    factor.to(f);
-    if (!factor.all_are(1.f))
+    factor_of_sums_.to(f);
+    if (!factor_of_sums_.all_are(1.f))
       for (int r = 0; r < rows_; ++r)
         for (int c = 0; c < padded(dv_); ++c) outputs_[r * padded(dv_) + c] *= f[r];
     const Element* v = value_ + (keys.begin - tile_.begin) * value_stride_;
@@ -127,7 +129,6 @@ template <class Element> class simd_stream {
     for (; j < n; ++j)
       if (!partly_hidden_ || any_weight(j)) add_values<1>(v + j * value_stride_, j);
   }
-  kernel::online_softmax<row_values>& statistics(int) { return softmax_; }
 
   template <class Epilogue>
   void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) const {
@@ -254,6 +255,7 @@ template <class Element> class simd_stream {
   float *queries_, *outputs_;
   panel_type panel_{};
   kernel::online_softmax<row_values> softmax_{};
+  row_values maximum_, factor_of_sums_;  // of the tile's scores; for what was summed before
   std::int64_t positions_[panel_rows];
   int heads_[panel_rows];
   row_run run_[panel_rows];

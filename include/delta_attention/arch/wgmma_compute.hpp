@@ -16,7 +16,6 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
 
  public:
   using panel_type = mma_panel<Element, 1, N, D, hopper_lane>;  // a warp's 16 rows
-  using row_values = typename panel_type::row_values;
 
   __device__ wgmma_consumer(const hopper_lane& lane, const kernel::problem<Element>& p)
       : tile(lane),
@@ -94,23 +93,22 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     }
     lane_.commit_products();
   }
-  /// Ends S, leaving `Pending` later products open; returns the row maxima.
-  template <int Pending> __device__ row_values finish_scores() {
+  /// Ends S, leaving `Pending` later products open.
+  template <int Pending> __device__ void finish_scores() {
     lane_.template wait_products<Pending>();
     lane_.settle(panel_.scores[0]);
     lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
-    return panel_.begin(N);
+    panel_.begin(N);
   }
-  __device__ row_values softcap(float c) { return panel_.softcap(N, c); }
+  __device__ void softcap(float c) { panel_.softcap(N, c); }
   template <class Mask>
-  __device__ row_values hide(const kernel::tile_rows& rows, mask::row_block block,
-                             mask::key_range keys, const Mask& m) {
-    return panel_.hide(first_row_, rows, block, keys, m);
+  __device__ void hide(const kernel::tile_rows& rows, mask::row_block block, mask::key_range keys,
+                       const Mask& m) {
+    panel_.hide(first_row_, rows, block, keys, m);
   }
-  __device__ row_values exponentials(const row_values& reference) {
-    return panel_.exponentials(reference);
-  }
+  __device__ void raise() { panel_.raise(); }
+  __device__ void exponentials() { panel_.exponentials(); }
   __device__ void pack_weights() { panel_.pack_weights(); }
   /// O += P V of the values that were awaited and the packed weights.
   __device__ void start_weighted_sum() {
@@ -130,8 +128,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.warp_arrives(at(tile::values_empty, tile::values_turn_.stage));
     tile::values_turn_.next();
   }
-  __device__ void rescale(const row_values& factor) { panel_.rescale(factor); }
-  __device__ kernel::online_softmax<row_values>& statistics() { return panel_.softmax; }
+  __device__ void rescale() { panel_.rescale(); }
 
   /// Where the lane's two rows go; what is added to them is on its way.
   template <class Epilogue>

@@ -126,15 +126,11 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
             tile.seen ? mask::coverage::full : mask.classify(work.panel[i], keys);
         if (coverage == mask::coverage::empty) continue;
 
-        auto tile_maximum = atom.scores(panel, keys);
-        if (p.softcap > 0) tile_maximum = atom.softcap(panel, keys, p.softcap);
-        if (coverage == mask::coverage::partial) tile_maximum = atom.hide(panel, rows, keys, mask);
-
-        auto& softmax = atom.statistics(panel);
-        const auto factor = softmax.raise(tile_maximum);
-        const auto tile_sum = atom.exponentials(panel, keys, softmax.reference());
-        softmax.add(factor, tile_sum);
-        atom.weighted_sum(panel, keys, factor);
+        atom.scores(panel, keys);
+        if (p.softcap > 0) atom.softcap(panel, keys, p.softcap);
+        if (coverage == mask::coverage::partial) atom.hide(panel, rows, keys, mask);
+        atom.weigh(panel, keys);
+        atom.weighted_sum(panel, keys);
       }
     }
     tile = following;

@@ -144,24 +144,19 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     const auto& t = atom.template await_values<values_type>();
     if (!t.whole) atom.clear_values(t.wanted);
   };
-  // From a tile's products, which `Pending` later ones follow, to the factor of everything that was
-  // summed before.
-  const auto raise = [&]<int Pending>(const item_type& work, std::integral_constant<int, Pending>) {
-    auto maximum = atom.template finish_scores<Pending>();
-    if (p.softcap > 0) maximum = atom.softcap(p.softcap);
-    if (!tile.seen) maximum = atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
-    return atom.statistics().raise(maximum);
-  };
-  // From there to the weights. The sum before, if it is under way, ends in the shadow of the
-  // exponentials.
-  const auto weigh = [&]<bool Summing>(const auto& factor, std::bool_constant<Summing>) {
+  // From a tile's products to its weights. The sum before, if it is under way, follows the
+  // products, and ends before its weights' registers take others.
+  const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
+    atom.template finish_scores<Summing ? 1 : 0>();
+    if (p.softcap > 0) atom.softcap(p.softcap);
+    if (!tile.seen) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
+    atom.raise();
     atom.look_for_keys();
-    auto& softmax = atom.statistics();
-    softmax.add(factor, atom.exponentials(softmax.reference()));
+    atom.exponentials();
     if constexpr (Summing) atom.finish_weighted_sum();
     atom.look_for_values();
     atom.pack_weights();
-    if constexpr (Summing) atom.rescale(factor);
+    if constexpr (Summing) atom.rescale();
   };
 
   while (true) {
@@ -171,7 +166,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     atom.clear();
     await_keys();
     atom.start_scores();
-    weigh(raise(work, std::integral_constant<int, 0>{}), std::false_type{});
+    weigh(work, std::false_type{});
     while (!tile.last) {
       await_keys();
       await_values();
@@ -179,7 +174,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       atom.start_scores();
       atom.start_weighted_sum();
       atom.pass_turn();
-      weigh(raise(work, std::integral_constant<int, 1>{}), std::true_type{});
+      weigh(work, std::true_type{});
     }
     await_values();
     atom.start_weighted_sum();

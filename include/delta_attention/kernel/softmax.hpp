@@ -22,8 +22,14 @@ template <class RowValues> struct online_softmax {
   }
   /// What is subtracted from scores; finite also for a row that has seen nothing yet.
   KOKKOS_INLINE_FUNCTION RowValues reference() const { return zero_if_infinite(maximum); }
-  KOKKOS_INLINE_FUNCTION void add(const RowValues& factor, const RowValues& tile_sum) {
-    sum = sum * factor + tile_sum;
+  /// Takes in a tile with these maxima, whose weights exponentials(reference) sums up; returns
+  /// raise's factor.
+  template <class Exponentials>
+  KOKKOS_INLINE_FUNCTION RowValues take(const RowValues& tile_maximum,
+                                        const Exponentials& exponentials) {
+    const RowValues factor = raise(tile_maximum);
+    sum = sum * factor + exponentials(reference());
+    return factor;
   }
 };
 
