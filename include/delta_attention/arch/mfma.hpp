@@ -110,7 +110,7 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     lane_.phase();
   }
 
-  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range) {
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int b = 0; b < N / T; ++b) s[b] = {};
@@ -121,11 +121,9 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
           lane_.template mfma<Element>(s[i % blocks], key, query_[i / blocks]);
         });
     lane_.phase();
-    panel_.begin(int(keys.size()));
+    panel_.begin();
   }
-  KOKKOS_FUNCTION void softcap(int, mask::key_range keys, float c) {
-    panel_.softcap(int(keys.size()), c);
-  }
+  KOKKOS_FUNCTION void softcap(int, mask::key_range, float c) { panel_.softcap(c); }
   template <class Mask>
   KOKKOS_FUNCTION void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
                             const Mask& m) {

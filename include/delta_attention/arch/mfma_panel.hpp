@@ -36,18 +36,14 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
     for_each(output, [](float) { return 0.f; });
     softmax_ = {{{-infinity}}, {{0.f}}};
   }
-  /// Takes over the products of the first `count` keys, made with queries of the factor's sign. A
-  /// score is a product with score_factor_, which is positive: the largest product is the largest
-  /// score, and a hidden product of -infinity a hidden score.
-  KOKKOS_FUNCTION void begin(int count) {
-    score_factor_ = factor_;
-    if (count < Keys) hide_from(count);
-  }
-  KOKKOS_FUNCTION void softcap(int count, float c) {
+  /// Takes over products made with queries of the factor's sign. A score is a product with
+  /// score_factor_, which is positive: the largest product is the largest score, and a hidden
+  /// product of -infinity a hidden score.
+  KOKKOS_FUNCTION void begin() { score_factor_ = factor_; }
+  KOKKOS_FUNCTION void softcap(float c) {
     const float scale = c * float(kernel::log2_e);
     for_each(scores, [&](float s) { return scale * Kokkos::tanh(s * score_factor_); });
     score_factor_ = 1.f;
-    if (count < Keys) hide_from(count);
   }
   /// `first` is the panel's first row in the tile.
   template <class Mask>
@@ -153,10 +149,6 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
       for (int e = 0; e < 4 * steps; ++e)
         s.set(e, seen >> (T * b + column(0, e)) & 1 ? s.get(e) : -infinity);
     }
-  }
-  KOKKOS_FUNCTION void hide_from(int count) {
-    DELTA_ATTENTION_UNROLL
-    for (int w = 0; w < Keys / 32; ++w) show(w, mask::bits_below(count - 32 * w));
   }
   // What all lanes of a row have, put together.
   template <class F> KOKKOS_FUNCTION float over_parts(float x, const F& both) const {

@@ -35,19 +35,15 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
   }
-  /// Takes over the products of the first `count` keys. A score is a product with score_factor_,
-  /// which is positive: the largest product is the largest score, and a hidden product of -infinity
-  /// a hidden score.
-  KOKKOS_FUNCTION void begin(int count) {
-    if (factor_ < 0) for_each_score([](int, float s) { return -s; });
+  /// Takes over products. A score is a product with score_factor_, which is positive: the largest
+  /// product is the largest score, and a hidden product of -infinity a hidden score.
+  KOKKOS_FUNCTION void begin() {
+    if (factor_ < 0) for_each(scores, [](int, int, int, float& s) { s = -s; });
     score_factor_ = larger(Kokkos::fabs(factor_), 0x1p-126f);
-    if (count < Keys) for_each_score([&](int j, float s) { return j < count ? s : -infinity; });
   }
-  KOKKOS_FUNCTION void softcap(int count, float c) {
+  KOKKOS_FUNCTION void softcap(float c) {
     const float scale = c * float(kernel::log2_e);
-    for_each_score([&](int j, float s) {
-      return j < count ? scale * Kokkos::tanh(s * score_factor_) : -infinity;
-    });
+    for_each(scores, [&](int, int, int, float& s) { s = scale * Kokkos::tanh(s * score_factor_); });
     score_factor_ = 1.f;
   }
   /// `first` is the panel's first row in the tile. Four lanes share a row: each asks for 32 keys.
@@ -242,23 +238,6 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       for (int n = 0; n < Groups; ++n) {
         DELTA_ATTENTION_UNROLL
         for (int e = 0; e < 4; ++e) f(m, n, e, x[m][n][e]);
-      }
-    }
-  }
-  // Replaces each score by f(key in the tile, score);
-  template <class F> KOKKOS_FUNCTION void for_each_score(const F& f) {
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * Blocks; ++i) for_each_score_of(i, f);
-  }
-  // the same for the lane's i-th row.
-  template <class F> KOKKOS_FUNCTION void for_each_score_of(int i, const F& f) {
-    const int first = lane_.lane() % 4 * 2;
-    DELTA_ATTENTION_UNROLL
-    for (int n = 0; n < Keys / 8; ++n) {
-      DELTA_ATTENTION_UNROLL
-      for (int e = 0; e < 2; ++e) {
-        float& s = scores[i / 2][n][i % 2 * 2 + e];
-        s = f(8 * n + first + e, s);
       }
     }
   }

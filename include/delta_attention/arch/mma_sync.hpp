@@ -87,7 +87,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     stage_.fetch(p, following, visible);
   }
 
-  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range) {
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -112,11 +112,9 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         }
       }
     }
-    panel_.begin(int(keys.size()));
+    panel_.begin();
   }
-  KOKKOS_FUNCTION void softcap(int, mask::key_range keys, float c) {
-    panel_.softcap(int(keys.size()), c);
-  }
+  KOKKOS_FUNCTION void softcap(int, mask::key_range, float c) { panel_.softcap(c); }
   template <class Mask>
   KOKKOS_FUNCTION void hide(int panel, const kernel::tile_rows& rows, mask::key_range keys,
                             const Mask& m) {

@@ -99,9 +99,9 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.settle(panel_.scores[0]);
     lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
-    panel_.begin(N);
+    panel_.begin();
   }
-  __device__ void softcap(float c) { panel_.softcap(N, c); }
+  __device__ void softcap(float c) { panel_.softcap(c); }
   template <class Mask>
   __device__ void hide(const kernel::tile_rows& rows, mask::row_block block, mask::key_range keys,
                        const Mask& m) {

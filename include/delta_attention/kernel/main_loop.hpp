@@ -128,7 +128,9 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
 
         atom.scores(panel, keys);
         if (p.softcap > 0) atom.softcap(panel, keys, p.softcap);
-        if (coverage == mask::coverage::partial) atom.hide(panel, rows, keys, mask);
+        // An atom that takes all keys of a tile takes what lies beyond the last one, too.
+        const bool whole = Atom::skips_keys || keys.size() == Atom::tile_keys;
+        if (coverage != mask::coverage::full || !whole) atom.hide(panel, rows, keys, mask);
         atom.weigh(panel, keys);
         atom.weighted_sum(panel, keys);
       }
