@@ -1,4 +1,5 @@
 // The shapes that GPUs run: all of their problems' sizes, and no bank conflict.
+#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include "family.hpp"
@@ -56,13 +57,16 @@ TEST_CASE("emulated: an infinite element of a key", "[emulation]") {
     }
 }
 
-TEST_CASE("emulated: negative scores that rise from tile to tile", "[emulation]") {
+TEMPLATE_TEST_CASE("emulated: negative scores that rise from tile to tile", "[emulation]",
+                   da::bfloat16, da::float16) {
+  // By 8 to the base 2 a tile of 64 keys: float16 holds no weight of three missed rises.
+  using setup = emulated::setup_of<TestType, emulated::small>;
   for (const integer queries : {1, 70}) {
-    problem_of<setup_here> p({.queries = queries, .keys = 400});
+    problem_of<setup> p({.queries = queries, .keys = 400});
     for (integer i = 0; i < queries; ++i) p.q(0, i, 0, 0) = 8;
     for (integer j = 0; j < 400; ++j) p.k(0, j, 0, 0) = -40 + 4 * static_cast<double>(j / 64);
     emulation::the_gpu().start(1);
-    check_attention<setup_here>(p, cases::full());
+    check_attention<setup>(p, cases::full());
     CHECK(emulation::the_gpu().failure == "");
   }
 }

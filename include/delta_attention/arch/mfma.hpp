@@ -9,7 +9,6 @@
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/words.hpp>
 #include <delta_attention/kernel/problem.hpp>
-#include <delta_attention/kernel/softmax.hpp>
 #include <delta_attention/mask/algebra.hpp>
 
 #include <algorithm>
@@ -31,7 +30,6 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   using accumulator = float;
   using lane_type = Lane;
   using panel_type = mfma_panel<Element, T, N, D, Lane>;
-  using row_values = typename panel_type::row_values;
   static constexpr int team_size = Shape.waves, vector_length = Lane::lanes, panel_rows = T,
                        panel_step = Shape.waves, tile_rows = Shape.waves * T, tile_keys = N,
                        scratch_level = 0, scratch_alignment = Lane::alignment;

@@ -30,6 +30,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION void clear_statistics() {
     softmax_ = {row_values::map([](int) { return -infinity; }),
                 row_values::map([](int) { return 0.f; })};
+    DELTA_ATTENTION_UNROLL
     for (std::int32_t& limit : limits_) limit = bits(-infinity);
   }
   KOKKOS_FUNCTION void clear_output() {
@@ -79,7 +80,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   /// Lets the rows' references rise to their maxima, where there is none yet or a weight would pass
   /// 2^8. Few tiles raise one. To see that takes half of the instructions of maxima, and no
   /// exchange between lanes: floats compare as their bits do as integers, but for two negative
-  /// ones.
+  /// ones. (A NaN is above every limit or below all products; either way its row becomes NaN.)
   KOKKOS_FUNCTION void raise() {
     raises_ = false;
     bool above = false;

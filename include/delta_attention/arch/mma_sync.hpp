@@ -7,7 +7,6 @@
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/words.hpp>
 #include <delta_attention/kernel/problem.hpp>
-#include <delta_attention/kernel/softmax.hpp>
 #include <delta_attention/mask/algebra.hpp>
 
 #include <algorithm>
@@ -31,7 +30,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   using accumulator = float;
   using lane_type = Lane;
   using panel_type = mma_panel<Element, M, N, D, Lane>;
-  using row_values = typename panel_type::row_values;
   static constexpr int team_size = threads, vector_length = 1, panel_rows = 16 * M,
                        panel_step = Shape.warps, tile_rows = Shape.warps * panel_rows,
                        tile_keys = N, scratch_level = 0, scratch_alignment = Lane::alignment;
@@ -162,8 +160,8 @@ template <class Lane> struct mma_sync_on {
   }
   static constexpr bool rounds_weights = true;
 
-  // d 128 with tiles of 64 keys, which are as fast where registers hold them, spilled
-  // (docs/performance.md). Where 100 KiB must do, tiles of d 256 are smaller.
+  // (d 128 in tiles of 64 keys is as fast, and spills registers: docs/performance.md.) Where 100
+  // KiB must do, tiles of d 256 are smaller.
   template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
     constexpr int warps = Lane::shared_memory > 100 << 10 ? 4 : 2;

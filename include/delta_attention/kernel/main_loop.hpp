@@ -1,7 +1,6 @@
 #pragma once
 
 #include <delta_attention/kernel/schedule.hpp>
-#include <delta_attention/kernel/softmax.hpp>
 #include <delta_attention/mask/algebra.hpp>
 
 namespace delta_attention::kernel {
