@@ -24,8 +24,13 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   float scores[Blocks][Keys / 8][4], output[Blocks][Channels / 8][4];
   words4 weights[Blocks][Keys / 16];
 
-  KOKKOS_FUNCTION mma_panel(const Lane& lane, float query_factor)
-      : lane_(lane), factor_(query_factor) {}
+  /// Products are made with queries of the factor's sign. A score is a product with score_factor_,
+  /// which is positive: the largest product is the largest score, and a hidden product of -infinity
+  /// a hidden score.
+  KOKKOS_FUNCTION mma_panel(const Lane& lane, const kernel::problem<Element>& p)
+      : lane_(lane),
+        factor_(larger(Kokkos::fabs(p.query_factor()), 0x1p-126f)),
+        score_factor_(p.softcap > 0 ? 1.f : factor_) {}
 
   KOKKOS_FUNCTION void clear_statistics() {
     softmax_ = {row_values::map([](int) { return -infinity; }),
@@ -33,19 +38,14 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     DELTA_ATTENTION_UNROLL
     for (std::int32_t& limit : limits_) limit = bits(-infinity);
   }
+  /// No sums yet, and so none to rescale.
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
-  }
-  /// Takes over products. A score is a product with score_factor_, which is positive: the largest
-  /// product is the largest score, and a hidden product of -infinity a hidden score.
-  KOKKOS_FUNCTION void begin() {
-    if (factor_ < 0) for_each(scores, [](int, int, int, float& s) { s = -s; });
-    score_factor_ = larger(Kokkos::fabs(factor_), 0x1p-126f);
+    raises_ = false;
   }
   KOKKOS_FUNCTION void softcap(float c) {
     const float scale = c * float(kernel::log2_e);
-    for_each(scores, [&](int, int, int, float& s) { s = scale * Kokkos::tanh(s * score_factor_); });
-    score_factor_ = 1.f;
+    for_each(scores, [&](int, int, int, float& s) { s = scale * Kokkos::tanh(s * factor_); });
   }
   /// `first` is the panel's first row in the tile. Four lanes share a row: each asks for 32 keys.
   template <class Mask>
@@ -77,12 +77,12 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       }
     }
   }
-  /// Lets the rows' references rise to their maxima, where there is none yet or a weight would pass
-  /// 2^8. Few tiles raise one. To see that takes half of the instructions of maxima, and no
-  /// exchange between lanes: floats compare as their bits do as integers, but for two negative
-  /// ones. (A NaN is above every limit or below all products; either way its row becomes NaN.)
-  KOKKOS_FUNCTION void raise() {
-    raises_ = false;
+  /// Can the references of the warp's rows stay? Where a row has none yet or a weight would pass
+  /// 2^8, one must rise; few tiles have that. To see it takes half of the instructions of maxima,
+  /// and no exchange between lanes: floats compare as their bits do as integers, but for two
+  /// negative ones. (A NaN is above every limit or below all products; either way its row becomes
+  /// NaN.)
+  KOKKOS_FUNCTION bool fits() const {
     bool above = false;
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 2 * Blocks; ++i) {
@@ -94,7 +94,17 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       }
       above = above | (top > limits_[i]);
     }
-    if (lane_.any(above)) raise_to(largest());
+    return !lane_.any(above);
+  }
+  /// Lets references rise to their rows' maxima.
+  KOKKOS_FUNCTION void raise() {
+    factor_of_sums_ = softmax_.raise(largest());
+    softmax_.sum = softmax_.sum * factor_of_sums_;
+    raises_ = lane_.any(!factor_of_sums_.all_are(1.f));
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) {
+      limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
+    }
   }
   /// Weights in place of scores, which the statistics take in.
   KOKKOS_FUNCTION void exponentials() {
@@ -120,10 +130,11 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       }
     }
   }
-  /// What was summed before, to what raise() has made the references.
+  /// Is what was summed before relative to other references than raise() has made?
+  KOKKOS_FUNCTION bool must_rescale() const { return raises_; }
   KOKKOS_FUNCTION void rescale() {
-    if (raises_)
-      for_each(output, [&](int m, int, int e, float& x) { x *= factor_of_sums_.v[2 * m + e / 2]; });
+    for_each(output, [&](int m, int, int e, float& x) { x *= factor_of_sums_.v[2 * m + e / 2]; });
+    raises_ = false;
   }
   /// Finished rows; `output` is spent.
   template <class Epilogue>
@@ -166,15 +177,6 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
 
  private:
-  KOKKOS_FUNCTION void raise_to(const row_values& tile_maximum) {
-    factor_of_sums_ = softmax_.raise(tile_maximum);
-    softmax_.sum = softmax_.sum * factor_of_sums_;
-    raises_ = lane_.any(!factor_of_sums_.all_are(1.f));
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * Blocks; ++i) {
-      limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
-    }
-  }
   static KOKKOS_FUNCTION std::int32_t bits(float x) { return Kokkos::bit_cast<std::int32_t>(x); }
   // The i-th row of a lane in the panel.
   KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
@@ -264,7 +266,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
 
   Lane lane_;
-  float factor_, score_factor_ = 1;
+  float factor_, score_factor_;
   kernel::online_softmax<row_values> softmax_;
   // Bits of the largest product of each row that needs no other reference. A negative one's are
   // below -1: such a row looks at its maxima in every tile.

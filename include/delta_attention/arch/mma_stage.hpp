@@ -10,10 +10,11 @@
 
 namespace delta_attention::arch {
 
-/// The shape of a team's tile: each warp carries 16 * row_blocks rows and all keys of a tile.
+/// The shape of a team's tile: each warp carries 16 * row_blocks rows and all keys of a tile, some
+/// at once.
 struct mma_shape {
   int channels;  // d and dv are padded to this many: 64, 128 or 256
-  int warps, row_blocks, keys;
+  int warps, row_blocks, keys, keys_at_once;
 };
 
 /// Where a tile's queries, keys and values lie in shared memory, how they get there and how a lane
@@ -35,49 +36,59 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
 
   /// Queries are copied, and the tiles from here on are of these rows' keys.
   KOKKOS_FUNCTION void begin(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
-    const bool whole_queries = rows_are_aligned(p.q);
-    whole_keys_ = rows_are_aligned(p.k);
-    whole_values_ = rows_are_aligned(p.v);
+    const bool negative = p.query_factor() < 0, aligned = rows_are_aligned(p.q);
+    const int count = 8 * piece() < p.head_size() ? rows.count : 0;
+    kernel::row_steps<const Element> row(p.q, rows, first_row(), row_step);
     DELTA_ATTENTION_NO_UNROLL
-    for (int r = first_row(); r < tile_rows; r += row_step) {
-      const bool exists = r < rows.count && 8 * piece() < p.head_size();
-      const Element* from =
-          exists ? p.q.row(rows.batch, rows.token(r), rows.head(r)) + 8 * piece() : nullptr;
-      copy_piece(place(queries, r, piece()), from, exists, whole_queries);
+    for (int r = first_row(); r < tile_rows; r += row_step, ++row) {
+      const bool exists = r < count;
+      const Element* from = exists ? *row + 8 * piece() : nullptr;
+      const int at = place(queries, r, piece());
+      if (aligned && !negative)
+        lane_.copy_async(at, from, exists);
+      else
+        lane_.shared_store(at, negative ? negated(gather(from, exists)) : gather(from, exists));
     }
     key_source_ = p.k.row(rows.batch, first_row(), rows.kv_head) + 8 * piece();
     value_source_ = p.v.row(rows.batch, first_row(), rows.kv_head) + 8 * piece();
+    plain_ = rows_are_aligned(p.k) && rows_are_aligned(p.v) && p.head_size() == D &&
+             p.value_size() == D;
     buffer_ = 1;
   }
   /// Keys and values of a tile are copied to the buffer that is not read.
   template <class Visible>
   KOKKOS_FUNCTION void fetch(const kernel::problem<Element>& p, const kernel::key_tile& tile,
                              const Visible& visible) const {
-    const mask::key_range keys = tile.keys;
-    const int count = int(keys.size()), to = buffers + (buffer_ ^ 1) * (2 * buffer_bytes);
-    if (count > 0) {
-      copy_tile(to, key_source_ + keys.begin * p.k.token_stride, p.k.token_stride, p.head_size(),
-                whole_keys_, count, true, [](int) { return true; });
+    const int count = int(tile.keys.size()), to = buffers + (buffer_ ^ 1) * (2 * buffer_bytes);
+    const Element *keys = key_source_ + tile.keys.begin * p.k.token_stride,
+                  *values = value_source_ + tile.keys.begin * p.v.token_stride;
+    if (plain_ & tile.seen & (count == N)) {
+      copy_whole(to, keys, p.k.token_stride);
+      copy_whole(to + buffer_bytes, values, p.v.token_stride);
+    } else if (count > 0) {
+      copy_rows(to, keys, p.k.token_stride, p.head_size(), rows_are_aligned(p.k),
+                key_bits<N>::where(lane_, count, [](int) { return true; }));
       // Weight 0 times a NaN is a NaN: values that no row sees are not brought in.
-      copy_tile(to + buffer_bytes, value_source_ + keys.begin * p.v.token_stride, p.v.token_stride,
-                p.value_size(), whole_values_, count, tile.seen,
-                [&](int key) { return visible.some_row_sees(keys.begin + key); });
+      copy_rows(to + buffer_bytes, values, p.v.token_stride, p.value_size(), rows_are_aligned(p.v),
+                key_bits<N>::where(lane_, count, [&](int key) {
+                  return tile.seen || visible.some_row_sees(tile.keys.begin + key);
+                }));
     }
     lane_.commit_copies();
   }
   /// What was fetched is read from now on.
   KOKKOS_FUNCTION void turn() { buffer_ ^= 1; }
 
-  // Operands of 16 channels from 16 c on: 16 of the warp's rows; 16 keys; and 16 values from key
-  // on, transposed.
+  // Operands of 16 channels from 16 c on: 16 of the warp's rows; 16 keys from first + key on; and
+  // as many values, transposed.
   KOKKOS_FUNCTION words4 query(int row, int c) const {
     return lane_.load_matrices(operand(query_, row, c), false);
   }
-  KOKKOS_FUNCTION words4 key(int key, int c) const {
-    return lane_.load_matrices(operand(key_ + buffer_ * (2 * buffer_bytes), key, c), false);
+  KOKKOS_FUNCTION words4 key(int first, int key, int c) const {
+    return lane_.load_matrices(operand(key_ + read(first), key, c), false);
   }
-  KOKKOS_FUNCTION words4 value(int key, int c) const {
-    return lane_.load_matrices(operand(value_ + buffer_ * (2 * buffer_bytes), key, c), true);
+  KOKKOS_FUNCTION words4 value(int first, int key, int c) const {
+    return lane_.load_matrices(operand(value_ + read(first), key, c), true);
   }
 
  private:
@@ -89,6 +100,10 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
   KOKKOS_FUNCTION int place(int base, int r, int c) const {
     return lane_.origin() + base + r * (2 * D) + ((c ^ (r & 7)) << 4);
   }
+  // From the first buffer to row `first` of the one that is read.
+  KOKKOS_FUNCTION int read(int first) const {
+    return buffer_ * (2 * buffer_bytes) + first * (2 * D);
+  }
   // From the place of a lane's first operand to that of `row` (a multiple of 8) rows and 2 c pieces
   // further.
   static KOKKOS_FUNCTION int operand(int first, int row, int c) {
@@ -96,44 +111,42 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
   }
   // Copying goes by pieces of 16 bytes; a thread copies the same piece of every row_step-th row.
   static constexpr int pieces = D / 8, row_step = threads / pieces;
+  static_assert(threads % pieces == 0 && N % row_step == 0);
   KOKKOS_FUNCTION int first_row() const { return lane_.thread() / pieces; }
   KOKKOS_FUNCTION int piece() const { return lane_.thread() % pieces; }
 
-  // One piece, from memory that may lie anywhere; zeros where there is none.
-  KOKKOS_FUNCTION void copy_piece(int at, const Element* from, bool exists, bool whole) const {
-    if (whole) {
-      lane_.copy_async(at, exists ? from : nullptr, exists);
-    } else {
-      words4 x = {};
-      if (exists)
-        for (int e = 0; e < 8; ++e)
-          x.v[e / 2] |= std::uint32_t(lane_.load(from + e).bits) << (e % 2 * 16);
-      lane_.shared_store(at, x);
+  // A piece from memory that may lie anywhere; zeros where there is none.
+  KOKKOS_FUNCTION words4 gather(const Element* from, bool exists) const {
+    words4 x = {};
+    if (exists)
+      for (int e = 0; e < 8; ++e)
+        x.v[e / 2] |= std::uint32_t(lane_.load(from + e).bits) << (e % 2 * 16);
+    return x;
+  }
+  // All rows of a tile, `stride` elements apart, of which the thread's first piece is at `from`.
+  KOKKOS_FUNCTION void copy_whole(int to, const Element* from, std::int64_t stride) const {
+    const int first = place(to, first_row(), piece());
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < N / row_step; ++i) {
+      lane_.copy_async(row_step % 8 == 0 ? first + i * row_step * (2 * D)
+                                         : place(to, first_row() + i * row_step, piece()),
+                       from, true);
+      from += row_step * stride;
     }
   }
-  // Rows of a tile that are `stride` elements apart, of which the thread's first piece is at
-  // `from`; zeros for those not wanted and for channels beyond the last.
-  template <class Wanted>
-  KOKKOS_FUNCTION void copy_tile(int to, const Element* from, std::int64_t stride, int channels,
-                                 bool whole, int count, bool all_wanted,
-                                 const Wanted& wanted) const {
-    static_assert(threads % pieces == 0 && N % row_step == 0);
+  // Those that are wanted, and zeros for others and for channels beyond the last.
+  KOKKOS_FUNCTION void copy_rows(int to, const Element* from, std::int64_t stride, int channels,
+                                 bool aligned, const key_bits<N>& wanted) const {
     const bool exists = 8 * piece() < channels;
-    if (whole & (count == N) & all_wanted & (D == channels)) {
-      DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < N / row_step; ++i) {
-        lane_.copy_async(place(to, first_row() + i * row_step, piece()), from, true);
-        from += row_step * stride;
-      }
-    } else {
-      const auto rows =
-          key_bits<N>::where(lane_, count, [&](int key) { return all_wanted || wanted(key); });
-      DELTA_ATTENTION_NO_UNROLL
-      for (int i = 0; i < N / row_step; ++i) {
-        const int r = first_row() + i * row_step;
-        copy_piece(place(to, r, piece()), from, exists & rows[r], whole);
-        from += row_step * stride;
-      }
+    DELTA_ATTENTION_NO_UNROLL
+    for (int i = 0; i < N / row_step; ++i) {
+      const int r = first_row() + i * row_step, at = place(to, r, piece());
+      const bool is_wanted = exists & wanted[r];
+      if (aligned)
+        lane_.copy_async(at, is_wanted ? from : nullptr, is_wanted);
+      else
+        lane_.shared_store(at, gather(from, is_wanted));
+      from += row_step * stride;
     }
   }
 
@@ -141,7 +154,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
   int buffer_ = 0;
   int query_, key_, value_;  // where the lane's operands begin
   const Element *key_source_ = nullptr, *value_source_ = nullptr;  // the thread's pieces of key 0
-  bool whole_keys_ = false, whole_values_ = false;
+  bool plain_ = false;  // keys and values can be copied by whole rows of whole pieces
 };
 
 }  // namespace delta_attention::arch

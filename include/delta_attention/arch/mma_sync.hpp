@@ -22,7 +22,7 @@ namespace delta_attention::arch {
 /// memory; keys and values are copied there asynchronously (cp.async) one tile ahead
 /// (arch/mma_stage.hpp), so that a tile costs one barrier.
 template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
-  static constexpr int M = Shape.row_blocks, D = Shape.channels, N = Shape.keys;
+  static constexpr int M = Shape.row_blocks, D = Shape.channels, N = Shape.keys_at_once;
   static constexpr int threads = Shape.warps * Lane::lanes;
   using stage_type = mma_stage<Element, Shape, Lane>;
 
@@ -32,7 +32,8 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   using panel_type = mma_panel<Element, M, N, D, Lane>;
   static constexpr int team_size = threads, vector_length = 1, panel_rows = 16 * M,
                        panel_step = Shape.warps, tile_rows = Shape.warps * panel_rows,
-                       tile_keys = N, scratch_level = 0, scratch_alignment = Lane::alignment;
+                       tile_keys = Shape.keys, step_keys = N, scratch_level = 0,
+                       scratch_alignment = Lane::alignment;
   static constexpr int work_bytes = 192,
                        shared_bytes = stage_type::shared_bytes + Shape.warps * work_bytes;
   static constexpr bool skips_keys = false, several_kv_heads = false, shares_cache = true;
@@ -55,7 +56,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   KOKKOS_FUNCTION mma_sync_tile(const Team& team, const kernel::problem<Element>& p)
       : lane_(team, shared_bytes),
         stage_(lane_),
-        panel_(lane_, p.query_factor()),
+        panel_(lane_, p),
         value_size_(p.value_size()) {}
 
   KOKKOS_FUNCTION int first_panel() const { return lane_.warp(); }
@@ -77,15 +78,17 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
   template <class Visible>
   KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows&,
-                             const kernel::key_tile&, const kernel::key_tile& following,
+                             const kernel::key_tile& tile, const kernel::key_tile& following,
                              const Visible& visible) {
+    tile_begin_ = tile.keys.begin;
     lane_.template wait_copies<0>();
     lane_.barrier();  // this tile is there for all, and all are through with the one before
     stage_.turn();
     stage_.fetch(p, following, visible);
   }
 
-  KOKKOS_FUNCTION void scores(int, mask::key_range) {
+  KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
+    const int first = int(keys.begin - tile_begin_);
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -102,7 +105,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
       for (int m = 0; m < M; ++m) q[m] = stage_.query(16 * m, c);
       DELTA_ATTENTION_UNROLL
       for (int n = 0; n < N / 16; ++n) {
-        const words4 k = stage_.key(16 * n, c);
+        const words4 k = stage_.key(first, 16 * n, c);
         DELTA_ATTENTION_UNROLL
         for (int m = 0; m < M; ++m) {
           lane_.template mma<Element>(s[m][2 * n], q[m], k.v[0], k.v[1]);
@@ -110,7 +113,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         }
       }
     }
-    panel_.begin();
   }
   KOKKOS_FUNCTION void softcap(int, mask::key_range, float c) { panel_.softcap(c); }
   template <class Mask>
@@ -120,17 +122,20 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
-    panel_.raise();
-    panel_.rescale();  // where the factor is known: registers are full
+    if (!panel_.fits()) {
+      panel_.raise();
+      panel_.rescale();
+    }
     panel_.exponentials();
     panel_.pack_weights();
   }
-  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range) {
+  KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys) {
+    const int first = int(keys.begin - tile_begin_);
     DELTA_ATTENTION_UNROLL
     for (int k = 0; k < N / 16; ++k) {
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < D / 16; ++c) {
-        const words4 v = stage_.value(16 * k, c);
+        const words4 v = stage_.value(first, 16 * k, c);
         DELTA_ATTENTION_UNROLL
         for (int m = 0; m < M; ++m) {
           const words4& weights = panel_.weights[m][k];
@@ -150,13 +155,14 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   Lane lane_;
   stage_type stage_;
   panel_type panel_;
+  std::int64_t tile_begin_ = 0;
   int value_size_;
 };
 
 /// Tensor cores of NVIDIA GPUs from sm_80 on, for 16-bit elements.
 template <class Lane> struct mma_sync_on {
   static std::string description() {
-    return mma_sync_tile<bfloat16, mma_shape{64, 1, 1, 64}, Lane>::description();
+    return mma_sync_tile<bfloat16, mma_shape{64, 1, 1, 64, 64}, Lane>::description();
   }
   static constexpr bool rounds_weights = true;
 
@@ -165,8 +171,8 @@ template <class Lane> struct mma_sync_on {
   template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
     constexpr int warps = Lane::shared_memory > 100 << 10 ? 4 : 2;
-    with_first_that_fits<mma_shape{64, 4, 2, 64}, mma_shape{128, 4, 2, 32},
-                         mma_shape{256, warps, 1, 32}>(p, tile_of<Element>(f));
+    with_first_that_fits<mma_shape{64, 4, 2, 64, 64}, mma_shape{128, 4, 2, 64, 32},
+                         mma_shape{256, warps, 1, 32, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of
   // 32 keys, five teams: one row over 131K keys took 0.32 ms instead of 0.27.) More rows than a
@@ -174,11 +180,11 @@ template <class Lane> struct mma_sync_on {
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>& p, const F& f) {
     if (p.queries() * p.group() > 16)
-      with_first_that_fits<mma_shape{64, 4, 1, 64}, mma_shape{128, 4, 1, 64},
-                           mma_shape{256, 4, 1, 32}>(p, tile_of<Element>(f));
+      with_first_that_fits<mma_shape{64, 4, 1, 64, 64}, mma_shape{128, 4, 1, 64, 64},
+                           mma_shape{256, 4, 1, 32, 32}>(p, tile_of<Element>(f));
     else
-      with_first_that_fits<mma_shape{64, 1, 1, 64}, mma_shape{128, 1, 1, 64},
-                           mma_shape{256, 1, 1, 32}>(p, tile_of<Element>(f));
+      with_first_that_fits<mma_shape{64, 1, 1, 64, 64}, mma_shape{128, 1, 1, 64, 64},
+                           mma_shape{256, 1, 1, 32, 32}>(p, tile_of<Element>(f));
   }
 
  private:

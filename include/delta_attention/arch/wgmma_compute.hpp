@@ -19,7 +19,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
 
   __device__ wgmma_consumer(const hopper_lane& lane, const kernel::problem<Element>& p)
       : tile(lane),
-        panel_(lane, p.query_factor()),
+        panel_(lane, p),
         value_size_(p.value_size()),
         group_(lane.group() - 1),
         first_row_(group_ * tile::panel_rows + lane.warp() % 4 * 16) {
@@ -36,10 +36,8 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   /// Tells that all of the item before is done.
   __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
-  __device__ void clear() {
-    panel_.clear_output();
-    panel_.clear_statistics();
-  }
+  __device__ void clear_statistics() { panel_.clear_statistics(); }
+  __device__ void clear_output() { panel_.clear_output(); }
 
   /// To wait for keys takes time even where they have come: a look before other work saves it.
   __device__ void look_for_keys() {
@@ -50,16 +48,22 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     const auto& turn = tile::values_turn_;
     values_came_ = lane_.passed(at(tile::values_full, turn.stage), turn.parity);
   }
-  /// The next keys, which were looked for when the last ones were done.
-  template <class Info> __device__ const Info& await_keys() {
-    const auto& turn = tile::keys_turn_;
-    if (!keys_came_) lane_.await(at(tile::keys_full, turn.stage), turn.parity);
-    return tile::template kept<Info>(tile::key_infos + turn.stage * tile::info_bytes);
+  /// Were the next keys, or values, there at the last look?
+  __device__ bool keys_came() const { return keys_came_; }
+  __device__ bool values_came() const { return values_came_; }
+  __device__ void await_keys() const {
+    lane_.await(at(tile::keys_full, tile::keys_turn_.stage), tile::keys_turn_.parity);
   }
-  template <class Info> __device__ const Info& await_values() {
-    const auto& turn = tile::values_turn_;
-    if (!values_came_) lane_.await(at(tile::values_full, turn.stage), turn.parity);
-    return tile::template kept<Info>(tile::value_infos + turn.stage * tile::info_bytes);
+  __device__ void await_values() const {
+    lane_.await(at(tile::values_full, tile::values_turn_.stage), tile::values_turn_.parity);
+  }
+  /// What is told of the keys, or values, that have come.
+  template <class Info> __device__ const Info& keys_info() const {
+    return tile::template kept<Info>(tile::key_infos + tile::keys_turn_.stage * tile::info_bytes);
+  }
+  template <class Info> __device__ const Info& values_info() const {
+    return tile::template kept<Info>(tile::value_infos +
+                                     tile::values_turn_.stage * tile::info_bytes);
   }
   /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
   /// for another.
@@ -99,7 +103,6 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.settle(panel_.scores[0]);
     lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
-    panel_.begin();
   }
   __device__ void softcap(float c) { panel_.softcap(c); }
   template <class Mask>
@@ -107,6 +110,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
                        const Mask& m) {
     panel_.hide(first_row_, rows, block, keys, m);
   }
+  __device__ bool fits() const { return panel_.fits(); }
   __device__ void raise() { panel_.raise(); }
   __device__ void exponentials() { panel_.exponentials(); }
   __device__ void pack_weights() { panel_.pack_weights(); }
@@ -128,6 +132,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.warp_arrives(at(tile::values_empty, tile::values_turn_.stage));
     tile::values_turn_.next();
   }
+  __device__ bool must_rescale() const { return panel_.must_rescale(); }
   __device__ void rescale() { panel_.rescale(); }
 
   /// Where the lane's two rows go; what is added to them is on its way.

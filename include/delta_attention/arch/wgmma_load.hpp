@@ -97,13 +97,20 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
     const int thread = lane_.thread() % tile::query_threads;
     const int c = thread % pieces, first = thread / pieces;
     const int queries = tile::queries + tile::item_parity_ * tile::queries_bytes;
-    DELTA_ATTENTION_NO_UNROLL
-    for (int r = first; r < tile::tile_rows; r += rows_at_once) {
-      const bool exists = r < rows.count && 8 * c < p_.head_size();
-      lane_.copy_async(tile::place(queries, r, c),
-                       exists ? p_.q.row(rows.batch, rows.token(r), rows.head(r)) + 8 * c : nullptr,
-                       exists);
-    }
+    const int count = 8 * c < p_.head_size() ? rows.count : 0;
+    const auto copy_rows = [&](const auto& copy_row) {
+      kernel::row_steps<const Element> row(p_.q, rows, first, rows_at_once);
+      DELTA_ATTENTION_NO_UNROLL
+      for (int r = first; r < tile::tile_rows; r += rows_at_once, ++row)
+        copy_row(tile::place(queries, r, c), r < count ? *row + 8 * c : nullptr);
+    };
+    if (p_.query_factor() < 0)
+      copy_rows([&](int to, const Element* from) {
+        const auto* piece = static_cast<const words4*>(static_cast<const void*>(from));
+        lane_.shared_store(to, piece == nullptr ? words4{} : negated(lane_.load(piece)));
+      });
+    else
+      copy_rows([&](int to, const Element* from) { lane_.copy_async(to, from, from != nullptr); });
   }
   __device__ void announce() const {
     lane_.commit_copies();

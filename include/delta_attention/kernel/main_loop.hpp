@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 #include <delta_attention/mask/algebra.hpp>
 
@@ -47,43 +48,50 @@ template <int TileKeys, class Mask> class tile_walk {
         rows_(rows),
         at_(among.begin),
         end_(among.end),
-        run_end_(among.begin),
-        seen_until_(among.begin) {}
+        run_end_(among.begin) {}
 
   KOKKOS_INLINE_FUNCTION key_tile next() {
-    while (true) {
+    while (seen_tiles_ == 0) {
       if (at_ >= run_end_) {
         const mask::key_range run = mask_.next(rows_, at_);
         if (run.begin >= end_) return {{end_, end_}, true};
         at_ = run.begin;
         run_end_ = run.end < end_ ? run.end : end_;
       }
-      const mask::key_range keys{at_, at_ + TileKeys < run_end_ ? at_ + TileKeys : run_end_};
-      if (keys.end > seen_until_) {
-        // Most tiles lie within many that all rows see, or none: ask for several at a time.
-        constexpr std::int64_t several = 8 * TileKeys;
-        std::int64_t until = at_ + several < run_end_ ? at_ + several : run_end_;
-        mask::coverage coverage = mask_.classify(rows_, {at_, until});
-        if (coverage == mask::coverage::partial) {
-          until = keys.end;
-          coverage = mask_.classify(rows_, keys);
-        }
-        if (coverage == mask::coverage::empty) {
-          at_ = until;
-          continue;
-        }
-        if (coverage == mask::coverage::full) seen_until_ = until;
+      // Most tiles lie within many that all rows see, or none: ask for several at a time.
+      const std::int64_t tile_end = until(1);
+      std::int64_t end = until(8);
+      mask::coverage coverage = mask_.classify(rows_, {at_, end});
+      if (coverage == mask::coverage::partial) {
+        end = tile_end;
+        coverage = mask_.classify(rows_, {at_, end});
       }
-      at_ = keys.end;
-      return {keys, keys.end <= seen_until_};
+      if (coverage == mask::coverage::empty) {
+        at_ = end;
+        continue;
+      }
+      if (coverage == mask::coverage::full) seen_tiles_ = int((end - at_) / TileKeys);
+      if (seen_tiles_ == 0) {  // a tile that some rows do not see, or a short one
+        const mask::key_range keys{at_, tile_end};
+        at_ = tile_end;
+        return {keys, coverage == mask::coverage::full};
+      }
     }
+    --seen_tiles_;
+    at_ += TileKeys;
+    return {{at_ - TileKeys, at_}, true};
   }
 
  private:
+  KOKKOS_INLINE_FUNCTION std::int64_t until(int tiles) const {
+    const std::int64_t end = at_ + std::int64_t(tiles) * TileKeys;
+    return end < run_end_ ? end : run_end_;
+  }
+
   const Mask& mask_;
   const mask::row_block& rows_;
-  std::int64_t at_, end_;
-  std::int64_t run_end_, seen_until_;  // to where the mask's interval reaches; where all rows see
+  std::int64_t at_, end_, run_end_;  // to where the mask's interval reaches
+  int seen_tiles_ = 0;               // whole ones that come next and that all rows see
 };
 
 /// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
@@ -95,9 +103,11 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
   constexpr int panels = Atom::tile_rows / Atom::panel_rows / Atom::panel_step;
   const int first_panel = atom.first_panel();
   tile_work<panels> mine{item, item.rows.block(0, item.rows.count), {}};
-  for (int i = 0; i < panels; ++i) {
-    const int row = (first_panel + i * Atom::panel_step) * Atom::panel_rows;
-    if (row < item.rows.count) mine.panel[i] = item.rows.block(row, row + Atom::panel_rows);
+  int with_rows = 0;
+  for (; with_rows < panels; ++with_rows) {
+    const int row = (first_panel + with_rows * Atom::panel_step) * Atom::panel_rows;
+    if (row >= item.rows.count) break;
+    mine.panel[with_rows] = item.rows.block(row, row + Atom::panel_rows);
   }
   const tile_work<panels>& work = atom.keep(mine);
   const tile_rows& rows = work.item.rows;
@@ -110,28 +120,45 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
     const key_tile following = tiles.next();
     atom.stage(p, rows, tile, following, visible);
 
-    for (int i = 0; i < panels; ++i) {
-      const int panel = first_panel + i * Atom::panel_step;
-      if (panel * Atom::panel_rows >= rows.count) break;
-      for (std::int64_t from = tile.keys.begin; from < tile.keys.end;) {
-        key_range keys = tile.keys;
-        if (Atom::skips_keys && !tile.seen) {
-          keys = mask.next(work.panel[i], from);
-          if (keys.begin >= tile.keys.end) break;
-          if (keys.end > tile.keys.end) keys.end = tile.keys.end;
+    const bool whole = tile.seen && tile.keys.size() == Atom::tile_keys;
+    const auto attend_to = [&](int i, const key_range& keys) {
+      bool hides = false;
+      if (!whole) {
+        // An atom that takes a number of keys at once takes what lies beyond the last one, too.
+        if constexpr (!Atom::skips_keys) hides = keys.size() < Atom::step_keys;
+        if (!tile.seen) {
+          const mask::coverage coverage = mask.classify(work.panel[i], keys);
+          if (coverage == mask::coverage::empty) return;
+          if (coverage == mask::coverage::partial) hides = true;
         }
-        from = keys.end;
-        const mask::coverage coverage =
-            tile.seen ? mask::coverage::full : mask.classify(work.panel[i], keys);
-        if (coverage == mask::coverage::empty) continue;
-
-        atom.scores(panel, keys);
+      }
+      const int panel = first_panel + i * Atom::panel_step;
+      atom.scores(panel, keys);
+      if (hides || p.softcap > 0) {  // one branch for most tiles
         if (p.softcap > 0) atom.softcap(panel, keys, p.softcap);
-        // An atom that takes all keys of a tile takes what lies beyond the last one, too.
-        const bool whole = Atom::skips_keys || keys.size() == Atom::tile_keys;
-        if (coverage != mask::coverage::full || !whole) atom.hide(panel, rows, keys, mask);
-        atom.weigh(panel, keys);
-        atom.weighted_sum(panel, keys);
+        if (hides) atom.hide(panel, rows, keys, mask);
+      }
+      atom.weigh(panel, keys);
+      atom.weighted_sum(panel, keys);
+    };
+    for (int i = 0; i < with_rows; ++i) {
+      if constexpr (Atom::skips_keys) {
+        for (key_range keys = tile.keys; keys.size() > 0;
+             keys = {keys.end, tile.keys.end}) {
+          if (!tile.seen) {
+            const key_range seen = mask.next(work.panel[i], keys.begin);
+            if (seen.begin >= tile.keys.end) break;
+            keys = {seen.begin, seen.end < tile.keys.end ? seen.end : tile.keys.end};
+          }
+          attend_to(i, keys);
+        }
+      } else {
+        DELTA_ATTENTION_NO_UNROLL
+        for (int first = 0; first < Atom::tile_keys; first += Atom::step_keys) {
+          const std::int64_t begin = tile.keys.begin + first, end = begin + Atom::step_keys;
+          if (!whole && begin >= tile.keys.end) break;
+          attend_to(i, {begin, whole || end < tile.keys.end ? end : tile.keys.end});
+        }
       }
     }
     tile = following;

@@ -14,16 +14,21 @@ namespace delta_attention::kernel {
 template <int Panels> struct pipelined_item : tile_work<Panels> {
   bool ends;  // there is none
 };
-/// of a tile's keys (one without any, where no row of an item sees a key): do all of a panel's rows
-/// see all that there is room for?
-template <int Panels> struct pipelined_keys {
+/// of a tile's keys (one without any, where no row of an item sees a key), with its properties as
+/// bits of one word;
+struct pipelined_keys {
   mask::key_range keys;
-  bool seen[Panels], last;
+  std::uint32_t is;
+
+  static constexpr std::uint32_t last = 1;
+  /// As many keys as there is room for, which all rows see.
+  static constexpr std::uint32_t whole = 2;
+  /// The same, for the rows of a panel.
+  static constexpr std::uint32_t whole_for(int panel) { return 4u << panel; }
 };
-/// and of its values: those that some row sees, where that is not all of a whole tile.
+/// and of the values of a tile that is not whole: those that some row sees.
 template <class KeyBits> struct pipelined_values {
   KeyBits wanted;
-  bool whole;
 };
 
 /// What a launch has besides a problem: what the copy engine needs, with memory for a copy of it
@@ -75,11 +80,14 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
     key_tile tile = tiles.next();
     do {
       const key_tile following = tiles.next();
-      pipelined_keys<panels> info{tile.keys, {}, following.keys.size() == 0};
-      for (int x = 0; x < panels; ++x)
-        info.seen[x] = tile.keys.size() == Tile::tile_keys &&
-                       (tile.seen || x * panel_rows >= rows.count ||
-                        mask.classify(work->panel[x], tile.keys) == mask::coverage::full);
+      pipelined_keys info{tile.keys, following.keys.size() == 0 ? pipelined_keys::last : 0};
+      if (tile.keys.size() == Tile::tile_keys) {
+        if (tile.seen) info.is |= pipelined_keys::whole;
+        for (int x = 0; x < panels; ++x)
+          if (tile.seen || x * panel_rows >= rows.count ||
+              mask.classify(work->panel[x], tile.keys) == mask::coverage::full)
+            info.is |= pipelined_keys::whole_for(x);
+      }
       atom.copy_keys(rows, info);
       tile = following;
       // The next item's queries shall be there when this one ends; it can only be described once
@@ -101,8 +109,8 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
     key_tile tile = tiles.next();
     do {
       const int count = int(tile.keys.size());
-      pipelined_values<typename Tile::key_bits> info{{}, tile.seen && count == Tile::tile_keys};
-      if (!info.whole)
+      pipelined_values<typename Tile::key_bits> info{};
+      if (!tile.seen || count < Tile::tile_keys)
         info.wanted = atom.wanted_keys(count, [&](int key) {
           return tile.seen || visible.some_row_sees(tile.keys.begin + key);
         });
@@ -123,60 +131,65 @@ template <class Tile, class Loader> KOKKOS_FORCEINLINE_FUNCTION void load_querie
 }
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
-/// together, behind the softmax of the others.
+/// together, behind the softmax of the others. What few tiles need stands behind as few branches as
+/// possible: each takes some 40 cycles of a tile's 2,500, whether it is taken or not.
 template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
 KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
                                          const Mask& mask, const Epilogue& epilogue) {
   using item_type = pipelined_item<Tile::groups>;
-  using keys_type = pipelined_keys<Tile::groups>;
   using values_type = pipelined_values<typename Tile::key_bits>;
-  // What this group keeps of a tile's description once its place is free for another.
-  struct {
-    mask::key_range keys;
-    bool seen, last;
-  } tile;
-  const auto await_keys = [&] {
-    const auto& t = atom.template await_keys<keys_type>();
-    tile = {t.keys, t.seen[atom.panel()], t.last};
+  const std::uint32_t whole = pipelined_keys::whole_for(atom.panel());
+  pipelined_keys tile;  // a copy: the place of the loader's becomes free for another
+  const auto prepare_values = [&] {
+    atom.await_values();
+    // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
+    if (!(tile.is & pipelined_keys::whole))
+      atom.clear_values(atom.template values_info<values_type>().wanted);
+    if (atom.must_rescale()) atom.rescale();
   };
-  // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
-  const auto await_values = [&] {
-    const auto& t = atom.template await_values<values_type>();
-    if (!t.whole) atom.clear_values(t.wanted);
+  // Can the weighted sum go on?
+  const auto values_are_ready = [&] {
+    return atom.values_came() & ((tile.is & pipelined_keys::whole) != 0) & !atom.must_rescale();
   };
   // From a tile's products to its weights. The sum before, if it is under way, follows the
   // products, and ends before its weights' registers take others.
   const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
     atom.template finish_scores<Summing ? 1 : 0>();
-    if (p.softcap > 0) atom.softcap(p.softcap);
-    if (!tile.seen) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
-    atom.raise();
+    if (!(atom.fits() & (tile.is & whole) != 0 & p.softcap == 0)) {
+      if (p.softcap > 0) atom.softcap(p.softcap);
+      if (!(tile.is & whole)) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
+      atom.raise();
+    }
     atom.look_for_keys();
     atom.exponentials();
     if constexpr (Summing) atom.finish_weighted_sum();
     atom.look_for_values();
     atom.pack_weights();
-    if constexpr (Summing) atom.rescale();
   };
 
   while (true) {
     const item_type& work = atom.template await_item<item_type>();
     if (work.ends) break;
     atom.take_item();
-    atom.clear();
-    await_keys();
+    atom.clear_statistics();
+    if (!atom.keys_came()) atom.await_keys();
+    tile = atom.template keys_info<pipelined_keys>();
     atom.start_scores();
     weigh(work, std::false_type{});
-    while (!tile.last) {
-      await_keys();
-      await_values();
+    atom.clear_output();
+    while (!(tile.is & pipelined_keys::last)) {
+      if (!(atom.keys_came() & values_are_ready())) {
+        atom.await_keys();
+        prepare_values();
+      }
+      tile = atom.template keys_info<pipelined_keys>();
       atom.take_turn();
       atom.start_scores();
       atom.start_weighted_sum();
       atom.pass_turn();
       weigh(work, std::true_type{});
     }
-    await_values();
+    if (!values_are_ready()) prepare_values();
     atom.start_weighted_sum();
     const auto ends = atom.begin_store(work.item.rows, work.item.split, epilogue);  // meanwhile
     atom.finish_weighted_sum();

@@ -69,6 +69,34 @@ struct tile_rows {
   }
 };
 
+/// Where rows r, r + step, ... of a tile lie in x, one after the other, without a division for each.
+template <class T> class row_steps {
+ public:
+  KOKKOS_FUNCTION row_steps(const tensor<T>& x, const tile_rows& rows, int r, int step)
+      : at_(x.row(rows.batch, rows.token(r), rows.head(r))),
+        step_(step / rows.heads * rows.set.step * x.token_stride +
+              step % rows.heads * x.head_stride),
+        wrap_(rows.set.step * x.token_stride - rows.heads * x.head_stride),
+        head_(rows.head(r) - rows.first_head),
+        more_heads_(step % rows.heads),
+        heads_(rows.heads) {}
+
+  /// For a row that exists.
+  KOKKOS_FUNCTION T* operator*() const { return at_; }
+  KOKKOS_FUNCTION void operator++() {
+    at_ += step_;
+    head_ += more_heads_;
+    if (head_ < heads_) return;
+    head_ -= heads_;
+    at_ += wrap_;
+  }
+
+ private:
+  T* at_;
+  std::int64_t step_, wrap_;
+  int head_, more_heads_, heads_;
+};
+
 /// Keys of one turn of the loop; `seen` where every row of the tile sees all of them.
 struct key_tile {
   mask::key_range keys;
