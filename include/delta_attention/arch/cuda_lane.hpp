@@ -40,6 +40,8 @@ class cuda_lane {
   __device__ int warp() const { return thread_ / lanes; }
   __device__ int origin() const { return origin_; }
   __device__ void barrier() const { __syncthreads(); }
+  /// Nothing moves across it (AMD). Here the assembler orders instructions as it likes.
+  __device__ void phase() const {}
 
   template <class T> __device__ T shared_load(int at) const {
     return *static_cast<const T*>(__cvta_shared_to_generic(at));

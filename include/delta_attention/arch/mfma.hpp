@@ -3,6 +3,7 @@
 #include <delta_attention/arch/amd_lane.hpp>
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/mfma_panel.hpp>
+#include <delta_attention/arch/read_ahead.hpp>
 #include <delta_attention/arch/mfma_stage.hpp>
 #include <delta_attention/arch/scalar.hpp>
 #include <delta_attention/arch/shapes.hpp>
@@ -113,8 +114,8 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     DELTA_ATTENTION_UNROLL
     for (int b = 0; b < N / T; ++b) s[b] = {};
     constexpr int blocks = N / T;
-    read_ahead<D / chunk * blocks>(
-        [&](int i) { return staged_.key_operand(i % blocks, i / blocks); },
+    read_ahead<D / chunk * blocks, 2>(
+        lane_, [&](int i) { return staged_.key_operand(i % blocks, i / blocks); },
         [&](int i, const auto& key) {
           lane_.template mfma<Element>(s[i % blocks], key, query_[i / blocks]);
         });
@@ -134,7 +135,8 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
     lane_.phase();
     constexpr int pairs =
         D / T / 2;  // two blocks of channels at a time: one instruction reads both
-    read_ahead<N / panel_type::step * pairs>(
+    read_ahead<N / panel_type::step * pairs, 2>(
+        lane_,
         [&](int i) {
           const int s = i / pairs, c = i % pairs * 2;
           return pair<decltype(staged_.value_operand(s, c))>{staged_.value_operand(s, c),
@@ -163,20 +165,6 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   template <class Operand> struct pair {
     Operand first, second;
   };
-  // use(i, read(i)) for all i < Count, with reads on their way meanwhile. (The compiler, after
-  // fewer registers than a wave has, would put them off.)
-  template <int Count, class Read, class Use>
-  KOKKOS_FUNCTION void read_ahead(const Read& read, const Use& use) const {
-    constexpr int ahead = 2;
-    decltype(read(0)) next[ahead] = {};
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < Count + ahead; ++i) {
-      const auto now = next[i % ahead];
-      if (i < Count) next[i % ahead] = read(i);
-      lane_.phase();
-      if (i >= ahead) use(i - ahead, now);
-    }
-  }
 
   Lane lane_;
   panel_type panel_;

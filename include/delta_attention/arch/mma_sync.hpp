@@ -3,6 +3,7 @@
 #include <delta_attention/arch/cuda_lane.hpp>
 #include <delta_attention/arch/mma_panel.hpp>
 #include <delta_attention/arch/mma_stage.hpp>
+#include <delta_attention/arch/read_ahead.hpp>
 #include <delta_attention/arch/shapes.hpp>
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/words.hpp>
@@ -98,21 +99,30 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         for (int e = 0; e < 4; ++e) s[m][n][e] = 0.f;
       }
     }
-    DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < D / 16; ++c) {
-      words4 q[M];
-      DELTA_ATTENTION_UNROLL
-      for (int m = 0; m < M; ++m) q[m] = stage_.query(16 * m, c);
-      DELTA_ATTENTION_UNROLL
-      for (int n = 0; n < N / 16; ++n) {
-        const words4 k = stage_.key(first, 16 * n, c);
-        DELTA_ATTENTION_UNROLL
-        for (int m = 0; m < M; ++m) {
-          lane_.template mma<Element>(s[m][2 * n], q[m], k.v[0], k.v[1]);
-          lane_.template mma<Element>(s[m][2 * n + 1], q[m], k.v[2], k.v[3]);
-        }
-      }
-    }
+    struct operands {
+      words4 q[M], k[N / 16];
+    };
+    read_ahead<D / 16, 1>(
+        lane_,
+        [&](int c) {
+          operands x;
+          DELTA_ATTENTION_UNROLL
+          for (int m = 0; m < M; ++m) x.q[m] = stage_.query(16 * m, c);
+          DELTA_ATTENTION_UNROLL
+          for (int n = 0; n < N / 16; ++n) x.k[n] = stage_.key(first, 16 * n, c);
+          return x;
+        },
+        [&](int, const operands& x) {
+          DELTA_ATTENTION_UNROLL
+          for (int n = 0; n < N / 16; ++n) {
+            const words4& k = x.k[n];
+            DELTA_ATTENTION_UNROLL
+            for (int m = 0; m < M; ++m) {
+              lane_.template mma<Element>(s[m][2 * n], x.q[m], k.v[0], k.v[1]);
+              lane_.template mma<Element>(s[m][2 * n + 1], x.q[m], k.v[2], k.v[3]);
+            }
+          }
+        });
   }
   KOKKOS_FUNCTION void softcap(int, mask::key_range, float c) { panel_.softcap(c); }
   template <class Mask>
@@ -131,19 +141,17 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
   KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys) {
     const int first = int(keys.begin - tile_begin_);
-    DELTA_ATTENTION_UNROLL
-    for (int k = 0; k < N / 16; ++k) {
-      DELTA_ATTENTION_UNROLL
-      for (int c = 0; c < D / 16; ++c) {
-        const words4 v = stage_.value(first, 16 * k, c);
-        DELTA_ATTENTION_UNROLL
-        for (int m = 0; m < M; ++m) {
-          const words4& weights = panel_.weights[m][k];
-          lane_.template mma<Element>(panel_.output[m][2 * c], weights, v.v[0], v.v[1]);
-          lane_.template mma<Element>(panel_.output[m][2 * c + 1], weights, v.v[2], v.v[3]);
-        }
-      }
-    }
+    read_ahead<N / 16 * (D / 16), 2>(
+        lane_, [&](int i) { return stage_.value(first, i / (D / 16) * 16, i % (D / 16)); },
+        [&](int i, const words4& v) {
+          const int k = i / (D / 16), c = i % (D / 16);
+          DELTA_ATTENTION_UNROLL
+          for (int m = 0; m < M; ++m) {
+            const words4& weights = panel_.weights[m][k];
+            lane_.template mma<Element>(panel_.output[m][2 * c], weights, v.v[0], v.v[1]);
+            lane_.template mma<Element>(panel_.output[m][2 * c + 1], weights, v.v[2], v.v[3]);
+          }
+        });
   }
 
   template <class Epilogue>
