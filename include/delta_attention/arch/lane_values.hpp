@@ -61,19 +61,53 @@ template <int Count, class Lane> struct lane_values {
   }
 };
 
-/// Stores channels of a row that four lanes share, each with the two channels 2 q and 2 q + 1 of
-/// every 8, q = lane % 4: the lanes exchange theirs, so that each has 16 bytes to store at a time.
-template <class Lane, class T> class quad_row {
+/// A row of `Channels` that four lanes share, each with the two channels 2 q and 2 q + 1 of every 8,
+/// q = lane % 4: the lanes exchange theirs, so that each has 16 bytes to store at a time.
+template <class Lane, class T, int Channels> class quad_row {
  public:
-  static constexpr int groups = 8 / int(sizeof(T));  // of eight channels, exchanged together
-
   KOKKOS_INLINE_FUNCTION explicit quad_row(const Lane& lane) : lane_(lane), q_(lane.lane() % 4) {}
 
-  /// Channels 8 g + 2 q + e of `groups` groups, `x[g][e]`, to where group 0 begins; those from
-  /// `end` on are left out. All lanes of a warp take part; `to` is null where there is no row.
-  KOKKOS_INLINE_FUNCTION void store(T* to, const float (&x)[groups][2], int end) const {
+  /// Takes over the channels 8 c + 2 q + e, x(c, e), of a row; all lanes of a warp together.
+  template <class F> KOKKOS_INLINE_FUNCTION void gather(const F& x) {
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < pieces; ++i) {
+      float of_groups[groups][2];
+      DELTA_ATTENTION_UNROLL
+      for (int g = 0; g < groups; ++g) {
+        DELTA_ATTENTION_UNROLL
+        for (int e = 0; e < 2; ++e) of_groups[g][e] = x(i * groups + g, e);
+      }
+      pieces_[i] = exchanged(of_groups);
+    }
+  }
+  /// The lane's share of the first `count` channels, to where the row begins.
+  KOKKOS_INLINE_FUNCTION void store(T* to, int count) const {
+    const int first = sizeof(T) == 2 ? 8 * q_ : 8 * (q_ % 2) + q_ / 2 * 4;
+    to += first;
+    if (reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < pieces; ++i)
+        if (first + i * 8 * groups < count)
+          *reinterpret_cast<words4*>(to + i * 8 * groups) = pieces_[i];
+      return;
+    }
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < pieces; ++i) {
+      T each[16 / sizeof(T)];
+      static_assert(sizeof each == sizeof pieces_[i]);
+      __builtin_memcpy(&each, &pieces_[i], sizeof each);
+      DELTA_ATTENTION_UNROLL
+      for (int j = 0; j < 16 / int(sizeof(T)); ++j)
+        if (first + i * 8 * groups + j < count) to[i * 8 * groups + j] = each[j];
+    }
+  }
+
+ private:
+  static constexpr int groups = 8 / int(sizeof(T)),  // of eight channels, exchanged together
+      pieces = Channels / 8 / groups;
+
+  KOKKOS_INLINE_FUNCTION words4 exchanged(const float (&x)[groups][2]) const {
     words4 w;
-    int channel;
     if constexpr (sizeof(T) == 2) {
       DELTA_ATTENTION_UNROLL
       for (int g = 0; g < 4; ++g) w.v[g] = Lane::template pack<T>(x[g][0], x[g][1]);
@@ -81,29 +115,15 @@ template <class Lane, class T> class quad_row {
       exchange(w, 2, 3, 1);
       exchange(w, 0, 2, 2);
       exchange(w, 1, 3, 2);
-      channel = 8 * q_;
     } else {
       static_assert(sizeof(T) == 4);
       DELTA_ATTENTION_UNROLL
       for (int i = 0; i < 4; ++i) w.v[i] = Kokkos::bit_cast<std::uint32_t>(x[i / 2][i % 2]);
       exchange(w, 0, 2, 1);
       exchange(w, 1, 3, 1);
-      channel = 8 * (q_ % 2) + q_ / 2 * 4;
     }
-    if (to == nullptr || channel >= end) return;
-    to += channel;
-    if (reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
-      *reinterpret_cast<words4*>(to) = w;
-    } else {
-      T each[16 / sizeof(T)];
-      static_assert(sizeof each == sizeof w);
-      __builtin_memcpy(&each, &w, sizeof w);
-      DELTA_ATTENTION_UNROLL
-      for (int i = 0; i < 16 / int(sizeof(T)); ++i) to[i] = each[i];
-    }
+    return w;
   }
-
- private:
   // The lane without the bit `mask` gives its word b for the word a of the lane with it.
   KOKKOS_INLINE_FUNCTION void exchange(words4& w, int a, int b, int mask) const {
     const bool upper = q_ & mask;
@@ -113,6 +133,7 @@ template <class Lane, class T> class quad_row {
 
   const Lane& lane_;
   int q_;
+  words4 pieces_[pieces];
 };
 
 /// A bit for each key of a tile.

@@ -83,17 +83,22 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   /// negative ones. (A NaN is above every limit or below all products; either way its row becomes
   /// NaN.)
   KOKKOS_FUNCTION bool fits() const {
+    // Of each row two maxima, all side by side: none waits for the one before.
+    std::int32_t top[2 * Blocks][2];
+    DELTA_ATTENTION_UNROLL
+    for (int n = 0; n < Keys / 8; ++n) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < 2 * Blocks; ++i) {
+        const float(&s)[4] = scores[i / 2][n];
+        std::int32_t& t = top[i][n % 2];
+        t = Lane::largest(n < 2 ? -1 : t,  // -1 for all negative products
+                          bits(s[i % 2 * 2]), bits(s[i % 2 * 2 + 1]));
+      }
+    }
     bool above = false;
     DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * Blocks; ++i) {
-      std::int32_t top = -1;  // for all negative products
-      DELTA_ATTENTION_UNROLL
-      for (int n = 0; n < Keys / 8; ++n) {
-        const float(&s)[4] = scores[i / 2][n];
-        top = Lane::largest(top, bits(s[i % 2 * 2]), bits(s[i % 2 * 2 + 1]));
-      }
-      above = above | (top > limits_[i]);
-    }
+    for (int i = 0; i < 2 * Blocks; ++i)
+      above = above | (top[i][0] > limits_[i]) | (top[i][1] > limits_[i]);
     return !lane_.any(above);
   }
   /// Lets references rise to their rows' maxima.
@@ -218,18 +223,9 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
         for (int e = 0; e < 2; ++e) of_row(c, e) += x.v[e];
       }
     }
-    const quad_row<Lane, value> four(lane_);
-    DELTA_ATTENTION_UNROLL
-    for (int c = 0; c < Channels / 8; c += four.groups) {
-      float x[four.groups][2];
-      DELTA_ATTENTION_UNROLL
-      for (int g = 0; g < four.groups; ++g) {
-        DELTA_ATTENTION_UNROLL
-        for (int e = 0; e < 2; ++e) x[g][e] = of_row(c + g, e);
-      }
-      if (8 * c < value_size)
-        four.store(to.wanted ? to.out + 8 * c : nullptr, x, value_size - 8 * c);
-    }
+    quad_row<Lane, value, Channels> finished(lane_);
+    finished.gather(of_row);
+    if (to.wanted) finished.store(to.out, value_size);
   }
 
   // f(block, group of eight columns, register, x) for all that a lane holds.

@@ -78,6 +78,13 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.publish();
     lane_.named_barrier(1 + tile::groups + group_, tile::group_threads);
   }
+  /// Where the next products' operands lie. To know it takes long; so before a turn, not in it.
+  __device__ void aim() {
+    queries_at_ = lane_.uniform(at(tile::queries + tile::item_parity_ * tile::queries_bytes +
+                                   group_ * tile::panel_rows * 128));
+    keys_at_ = lane_.uniform(at(tile::keys + tile::keys_turn_.stage * matrix_bytes));
+    values_at_ = lane_.uniform(at(tile::values + tile::values_turn_.stage * matrix_bytes));
+  }
   __device__ void take_turn() { lane_.named_barrier(1 + group_, 2 * tile::group_threads); }
   __device__ void pass_turn() {
     lane_.named_arrive(1 + (group_ + 1) % tile::groups, 2 * tile::group_threads);
@@ -85,10 +92,8 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
 
   /// S = Q K^T of the keys that were awaited.
   __device__ void start_scores() {
-    const std::uint64_t queries =
-                            descriptor(tile::queries + tile::item_parity_ * tile::queries_bytes +
-                                       group_ * tile::panel_rows * 128),
-                        keys = descriptor(tile::keys + tile::keys_turn_.stage * matrix_bytes);
+    const std::uint64_t queries = matrix_descriptor(queries_at_, 16),
+                        keys = matrix_descriptor(keys_at_, 16);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
     for (int c = 0; c < D / 16; ++c) {
@@ -116,8 +121,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void pack_weights() { panel_.pack_weights(); }
   /// O += P V of the values that were awaited and the packed weights.
   __device__ void start_weighted_sum() {
-    const std::uint64_t values =
-        descriptor(tile::values + tile::values_turn_.stage * matrix_bytes, tile::half_bytes);
+    const std::uint64_t values = matrix_descriptor(values_at_, tile::half_bytes);
     lane_.settle(panel_.output[0]);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
@@ -149,11 +153,9 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
 
  private:
-  __device__ std::uint64_t descriptor(int place, int half = 16) const {
-    return matrix_descriptor(lane_.uniform(at(place)), half);
-  }
   panel_type panel_;
   int value_size_, group_, first_row_;
+  int queries_at_ = 0, keys_at_ = 0, values_at_ = 0;
   bool keys_came_ = false, values_came_ = false;
 };
 

@@ -14,13 +14,14 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
  public:
   __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
       : tile(lane), maps_(maps) {}
-  /// Where `maps` have no address that the copy engine knows: they are put into `place`.
-  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps, tensor_maps* place)
-      : tile(lane), maps_(*place) {
-    if (lane_.lane() > 0) return;  // lane 0 has everything copied
-    *place = maps;
-    lane_.publish_map(place->keys);
-    lane_.publish_map(place->values);
+
+  /// Where `from` has no address that the copy engine knows: the warp's own map is put where it has
+  /// one.
+  __device__ void publish_keys_map(const tensor_maps& from) const {
+    publish(from.keys, maps_.keys);
+  }
+  __device__ void publish_values_map(const tensor_maps& from) const {
+    publish(from.values, maps_.values);
   }
 
   /// Tells the others of the next item, once all have taken the last one.
@@ -59,6 +60,11 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   }
 
  private:
+  __device__ void publish(const CUtensorMap& from, const CUtensorMap& to) const {
+    if (lane_.lane() > 0) return;  // lane 0 has everything copied
+    const_cast<CUtensorMap&>(to) = from;
+    lane_.publish_map(to);
+  }
   template <class Info>
   __device__ void copy(typename tile::turn& turn, typename tile::barrier full,
                        typename tile::barrier empty, int matrices, int infos,

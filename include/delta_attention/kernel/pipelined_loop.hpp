@@ -41,10 +41,11 @@ template <class Maps, class Places> struct pipelined_launch {
 };
 
 /// The warp that takes a team's items, walks over their tiles, tells the others of them and has
-/// keys copied.
-template <class Tile, class Loader, class Mask>
+/// keys copied; prepare() before the first copy.
+template <class Tile, class Loader, class Mask, class Prepare>
 KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
-                                           int team, int teams, std::int64_t* next_item) {
+                                           int team, int teams, std::int64_t* next_item,
+                                           const Prepare& prepare) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
   using item_type = pipelined_item<panels>;
   std::int64_t mine = team, round = 0;
@@ -72,6 +73,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
   };
 
   const item_type* work = &describe_next();
+  prepare();  // while others copy queries
   while (!work->ends) {
     const tile_rows& rows = work->item.rows;
     const item_type* next = nullptr;
@@ -174,6 +176,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     atom.clear_statistics();
     if (!atom.keys_came()) atom.await_keys();
     tile = atom.template keys_info<pipelined_keys>();
+    atom.aim();
     atom.start_scores();
     weigh(work, std::false_type{});
     atom.clear_output();
@@ -183,6 +186,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
         prepare_values();
       }
       tile = atom.template keys_info<pipelined_keys>();
+      atom.aim();
       atom.take_turn();
       atom.start_scores();
       atom.start_weighted_sum();
@@ -190,6 +194,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       weigh(work, std::true_type{});
     }
     if (!values_are_ready()) prepare_values();
+    atom.aim();
     atom.start_weighted_sum();
     const auto ends = atom.begin_store(work.item.rows, work.item.split, epilogue);  // meanwhile
     atom.finish_weighted_sum();
@@ -212,18 +217,19 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     consume<Atom>(atom, p, mask, epilogue);
   } else {
     lane.template give_registers<Atom::copying_registers>();
-    const auto loader = [&] {
-      if constexpr (std::is_null_pointer_v<Places>)
-        return typename Atom::loader(lane, data.maps);
-      else
-        return typename Atom::loader(
-            lane, data.maps, data.places + team.league_rank() * Atom::copying_warps + lane.warp());
-    };
+    constexpr bool has_places = !std::is_null_pointer_v<Places>;
+    const auto* maps = &data.maps;
+    if constexpr (has_places)
+      maps = data.places + team.league_rank() * Atom::copying_warps + lane.warp();
     if (lane.warp() == 0) {
-      auto atom = loader();
-      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item);
+      typename Atom::loader atom(lane, *maps);
+      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item,
+                      [&] {
+                        if constexpr (has_places) atom.publish_keys_map(data.maps);
+                      });
     } else if (lane.warp() == 1) {
-      auto atom = loader();
+      typename Atom::loader atom(lane, *maps);
+      if constexpr (has_places) atom.publish_values_map(data.maps);
       load_values<Atom>(atom, mask);
     } else {
       typename Atom::query_loader atom(lane, p);
