@@ -12,8 +12,6 @@ class amd_lane : public wave_lane<64> {
 
   amd_lane(const team& t, std::size_t shared_bytes) : wave_lane(t, shared_bytes, alignment) {}
 
-  /// A fence for a GPU's compiler: it moves nothing from one phase to the next.
-  void phase() const {}
   /// Keeps a GPU's compiler from waiting for a load where it must not.
   void settle(amd::words4&) const {}
   /// Keeps it from deriving something from x long before it is used.

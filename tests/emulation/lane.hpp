@@ -22,6 +22,8 @@ template <int Lanes> class wave_lane {
 
   int origin() const { return block_->origin; }
   void barrier(site where = site::current()) const { at(where).barrier(thread_); }
+  /// A fence for a GPU's compiler: it moves nothing from one phase to the next.
+  void phase() const {}
 
   template <class T> T shared_load(int from, site where = site::current()) const {
     check_type<T>();

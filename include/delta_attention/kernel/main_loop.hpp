@@ -153,12 +153,12 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
           attend_to(i, keys);
         }
       } else {
+        constexpr int step = Atom::step_keys;
+        const int count = int(tile.keys.size());
         DELTA_ATTENTION_NO_UNROLL
-        for (int first = 0; first < Atom::tile_keys; first += Atom::step_keys) {
-          const std::int64_t begin = tile.keys.begin + first, end = begin + Atom::step_keys;
-          if (!whole && begin >= tile.keys.end) break;
-          attend_to(i, {begin, whole || end < tile.keys.end ? end : tile.keys.end});
-        }
+        for (int first = 0; first < count; first += step)
+          attend_to(i, {tile.keys.begin + first,
+                        tile.keys.begin + (first + step < count ? first + step : count)});
       }
     }
     tile = following;
