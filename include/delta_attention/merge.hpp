@@ -20,12 +20,12 @@ template <class Element> struct merge_two {
                                        *lse_b.row(batch, token, head));
     const Element *x = a.row(batch, token, head), *y = b.row(batch, token, head);
     Element* z = out.row(batch, token, head);
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(out.channels)), [&](int c) {
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, int(out.channels)), [&](int c) {
       // A state that saw nothing has weight 0, and counts for nothing whatever its output holds.
       z[c] = Element((w.a == 0 ? accumulator(0) : w.a * accumulator(x[c])) +
                      (w.b == 0 ? accumulator(0) : w.b * accumulator(y[c])));
     });
-    Kokkos::single(Kokkos::PerTeam(team), [&] { *lse.row(batch, token, head) = w.lse; });
+    Kokkos::single(Kokkos::PerThread(team), [&] { *lse.row(batch, token, head) = w.lse; });
   }
 };
 }  // namespace kernel

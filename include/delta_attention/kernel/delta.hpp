@@ -60,7 +60,7 @@ template <class Element> struct correct_anchors {
       difference[c] = w.b == 0 && w.a == 1 ? accumulator(0) : d - x * sparse.factor;
     });
     if (to.lse.data != nullptr)
-      Kokkos::single(Kokkos::PerTeam(team), [&] { *to.lse.row(batch, token, head) = dense.lse; });
+      Kokkos::single(Kokkos::PerThread(team), [&] { *to.lse.row(batch, token, head) = dense.lse; });
   }
 };
 
@@ -75,7 +75,7 @@ template <class Accumulator> struct average_differences {
                                   const Member& team) const {
     const std::int64_t there_are = anchor < before ? 1 : anchor + 1 - before;
     const std::int64_t count = there_are < average ? there_are : average;
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, int(means.channels)), [&](int c) {
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, int(means.channels)), [&](int c) {
       Accumulator sum = 0;
       for (std::int64_t a = anchor + 1 - count; a <= anchor; ++a)
         sum += differences.row(batch, a, head)[c];

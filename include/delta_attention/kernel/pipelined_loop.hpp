@@ -157,10 +157,11 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
   // products, and ends before its weights' registers take others.
   const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
     atom.template finish_scores<Summing ? 1 : 0>();
-    if (!(atom.fits() & (tile.is & whole) != 0 & p.softcap == 0)) {
+    const bool fits = atom.fits();
+    if (!(fits & (tile.is & whole) != 0 & p.softcap == 0)) {
       if (p.softcap > 0) atom.softcap(p.softcap);
       if (!(tile.is & whole)) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
-      atom.raise();
+      if (!fits || p.softcap > 0) atom.raise();  // what was hidden leaves less, which fits too
     }
     atom.look_for_keys();
     atom.exponentials();

@@ -6,6 +6,8 @@
 #include <delta_attention/kernel/schedule.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
 
 namespace delta_attention::kernel {
@@ -36,23 +38,33 @@ template <class Accumulator> struct row_states {
 };
 
 /// Runs f(batch, row, head, team) once for every row; the channels of a row are for the lanes of a
-/// team.
+/// team's thread.
 template <class Run, class F>
 void for_each_row(const std::string& label, const Run& run, std::int64_t batches, std::int64_t rows,
                   std::int64_t heads, const F& f) {
   if (batches * rows * heads == 0) return;
   if constexpr (Run::launches) {
-    // Teams of one thread. (Without bounds AMD's compiler leaves room for blocks of 1024, and
-    // spills; with less than a wave Kokkos finds no size of a block.)
-    using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::LaunchBounds<64, 1>>;
+    // (Without bounds AMD's compiler leaves room for blocks of 1024, and spills; with less than a
+    // wave Kokkos finds no size of a block.)
+    constexpr int block = 64;
+    using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::LaunchBounds<block, 1>>;
     using member = typename policy::member_type;
-    const int lanes = std::min(32, policy::vector_length_max());
-    const std::int64_t count = batches * rows * heads;
+    const int lanes = std::min(32, policy::vector_length_max()),
+              threads = lanes > 1 ? block / lanes : 1;
+    const std::int64_t count = batches * rows * heads, teams = (count + threads - 1) / threads;
+    const bool is_short = count <= std::numeric_limits<std::uint32_t>::max();
     Kokkos::parallel_for(
-        label, by_argument(policy(run.instance(), league_size(count, lanes), 1, lanes)),
+        label, by_argument(policy(run.instance(), league_size(teams, lanes), threads, lanes)),
         KOKKOS_LAMBDA(const member& team) {
-          for (std::int64_t i = team.league_rank(); i < count; i += team.league_size())
-            f(int(i / (rows * heads)), i / heads % rows, int(i % heads), team);
+          const std::int64_t step = std::int64_t(team.league_size()) * threads;
+          for (std::int64_t i = std::int64_t(team.league_rank()) * threads + team.team_rank();
+               i < count; i += step) {
+            // Long divisions take a GPU as long as all the rest.
+            const std::int64_t n = is_short ? std::uint32_t(i) / std::uint32_t(heads) : i / heads;
+            const std::int64_t batch =
+                is_short ? std::uint32_t(n) / std::uint32_t(rows) : n / rows;
+            f(int(batch), n - batch * rows, int(i - n * heads), team);
+          }
         });
   }
 }
@@ -83,7 +95,7 @@ template <class T> class merged_states {
   KOKKOS_INLINE_FUNCTION merged_states(const Member& team, const row_states<T>& states, int batch,
                                        std::int64_t row, int head)
       : states_(states), first_(std::int64_t(batch) * states.splits), row_(row), head_(head) {
-    const auto parts = Kokkos::TeamVectorRange(team, states_.splits);
+    const auto parts = Kokkos::ThreadVectorRange(team, states_.splits);
     Kokkos::parallel_reduce(
         parts, [&](int s, T& top) { top = top < part(s) ? part(s) : top; }, Kokkos::Max<T>(top_));
     Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(part(s)); }, sum_);
@@ -96,7 +108,7 @@ template <class T> class merged_states {
   KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
     constexpr int lanes = 32, together = 4;
     const int channels = int(states_.out.channels), splits = states_.splits;
-    Kokkos::parallel_for(Kokkos::TeamVectorRange(team, lanes), [&](int lane) {
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes), [&](int lane) {
       for (int first = lane; first < channels; first += lanes * together) {
         T merged[together] = {};
         // All loads of `Count` states are on their way before one is used: a few rows over many
@@ -157,7 +169,7 @@ template <class Element> struct store_merged {
     merged.for_each_channel(team,
                             [&](int c, accumulator x) { out[c] = Element(x * result.factor); });
     if (to.lse.data != nullptr)
-      Kokkos::single(Kokkos::PerTeam(team), [&] { *to.lse.row(batch, token, head) = result.lse; });
+      Kokkos::single(Kokkos::PerThread(team), [&] { *to.lse.row(batch, token, head) = result.lse; });
   }
 };
 
