@@ -61,8 +61,8 @@ template <int Count, class Lane> struct lane_values {
   }
 };
 
-/// A row of `Channels` that four lanes share, each with the two channels 2 q and 2 q + 1 of every 8,
-/// q = lane % 4: the lanes exchange theirs, so that each has 16 bytes to store at a time.
+/// A row of `Channels` that four lanes share, each with the two channels 2 q and 2 q + 1 of every
+/// 8, q = lane % 4: the lanes exchange theirs, so that each has 16 bytes to store at a time.
 template <class Lane, class T, int Channels> class quad_row {
  public:
   KOKKOS_INLINE_FUNCTION explicit quad_row(const Lane& lane) : lane_(lane), q_(lane.lane() % 4) {}

@@ -3,8 +3,8 @@
 #include <delta_attention/arch/amd_lane.hpp>
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/mfma_panel.hpp>
-#include <delta_attention/arch/read_ahead.hpp>
 #include <delta_attention/arch/mfma_stage.hpp>
+#include <delta_attention/arch/read_ahead.hpp>
 #include <delta_attention/arch/scalar.hpp>
 #include <delta_attention/arch/shapes.hpp>
 #include <delta_attention/arch/unroll.hpp>

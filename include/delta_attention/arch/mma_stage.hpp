@@ -51,8 +51,8 @@ template <class Element, mma_shape Shape, class Lane> class mma_stage {
     }
     key_source_ = p.k.row(rows.batch, first_row(), rows.kv_head) + 8 * piece();
     value_source_ = p.v.row(rows.batch, first_row(), rows.kv_head) + 8 * piece();
-    plain_ = rows_are_aligned(p.k) && rows_are_aligned(p.v) && p.head_size() == D &&
-             p.value_size() == D;
+    plain_ =
+        rows_are_aligned(p.k) && rows_are_aligned(p.v) && p.head_size() == D && p.value_size() == D;
     buffer_ = 1;
   }
   /// Keys and values of a tile are copied to the buffer that is not read.

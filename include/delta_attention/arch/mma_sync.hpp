@@ -55,10 +55,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
 
   template <class Team>
   KOKKOS_FUNCTION mma_sync_tile(const Team& team, const kernel::problem<Element>& p)
-      : lane_(team, shared_bytes),
-        stage_(lane_),
-        panel_(lane_, p),
-        value_size_(p.value_size()) {}
+      : lane_(team, shared_bytes), stage_(lane_), panel_(lane_, p), value_size_(p.value_size()) {}
 
   KOKKOS_FUNCTION int first_panel() const { return lane_.warp(); }
   template <class Work> KOKKOS_FUNCTION const Work& keep(const Work& work) const {

@@ -44,11 +44,7 @@ template <int TileKeys, class Mask> class tile_walk {
  public:
   KOKKOS_INLINE_FUNCTION tile_walk(const Mask& m, const mask::row_block& rows,
                                    mask::key_range among)
-      : mask_(m),
-        rows_(rows),
-        at_(among.begin),
-        end_(among.end),
-        run_end_(among.begin) {}
+      : mask_(m), rows_(rows), at_(among.begin), end_(among.end), run_end_(among.begin) {}
 
   KOKKOS_INLINE_FUNCTION key_tile next() {
     while (seen_tiles_ == 0) {
@@ -143,8 +139,7 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
     };
     for (int i = 0; i < with_rows; ++i) {
       if constexpr (Atom::skips_keys) {
-        for (key_range keys = tile.keys; keys.size() > 0;
-             keys = {keys.end, tile.keys.end}) {
+        for (key_range keys = tile.keys; keys.size() > 0; keys = {keys.end, tile.keys.end}) {
           if (!tile.seen) {
             const key_range seen = mask.next(work.panel[i], keys.begin);
             if (seen.begin >= tile.keys.end) break;

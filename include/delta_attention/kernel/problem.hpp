@@ -69,7 +69,8 @@ struct tile_rows {
   }
 };
 
-/// Where rows r, r + step, ... of a tile lie in x, one after the other, without a division for each.
+/// Where rows r, r + step, ... of a tile lie in x, one after the other, without a division for
+/// each.
 template <class T> class row_steps {
  public:
   KOKKOS_FUNCTION row_steps(const tensor<T>& x, const tile_rows& rows, int r, int step)

@@ -61,8 +61,7 @@ void for_each_row(const std::string& label, const Run& run, std::int64_t batches
                i < count; i += step) {
             // Long divisions take a GPU as long as all the rest.
             const std::int64_t n = is_short ? std::uint32_t(i) / std::uint32_t(heads) : i / heads;
-            const std::int64_t batch =
-                is_short ? std::uint32_t(n) / std::uint32_t(rows) : n / rows;
+            const std::int64_t batch = is_short ? std::uint32_t(n) / std::uint32_t(rows) : n / rows;
             f(int(batch), n - batch * rows, int(i - n * heads), team);
           }
         });
@@ -130,6 +129,7 @@ template <class T> class merged_states {
         };
         int s = 0;
         for (; s + 8 <= splits; s += 8) add(s, std::integral_constant<int, 8>{});
+        for (; s + 4 <= splits; s += 4) add(s, std::integral_constant<int, 4>{});
         for (; s < splits; ++s) add(s, std::integral_constant<int, 1>{});
         for (int i = 0; i < together; ++i)
           if (first + i * lanes < channels) f(first + i * lanes, merged[i]);
@@ -169,7 +169,8 @@ template <class Element> struct store_merged {
     merged.for_each_channel(team,
                             [&](int c, accumulator x) { out[c] = Element(x * result.factor); });
     if (to.lse.data != nullptr)
-      Kokkos::single(Kokkos::PerThread(team), [&] { *to.lse.row(batch, token, head) = result.lse; });
+      Kokkos::single(Kokkos::PerThread(team),
+                     [&] { *to.lse.row(batch, token, head) = result.lse; });
   }
 };
 
