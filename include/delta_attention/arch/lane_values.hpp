@@ -98,7 +98,7 @@ template <class Lane, class T, int Channels> class quad_row {
       __builtin_memcpy(&each, &pieces_[i], sizeof each);
       DELTA_ATTENTION_UNROLL
       for (int j = 0; j < 16 / int(sizeof(T)); ++j)
-        if (first + i * 8 * groups + j < count) to[i * 8 * groups + j] = each[j];
+        if (first + i * 8 * groups < count) to[i * 8 * groups + j] = each[j];
     }
   }
 

@@ -25,6 +25,7 @@ namespace delta_attention::arch {
 template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr int M = Shape.row_blocks, D = Shape.channels, N = Shape.keys_at_once;
   static constexpr int threads = Shape.warps * Lane::lanes;
+  static_assert(Shape.keys % N == 0 && N % 32 == 0);
   using stage_type = mma_stage<Element, Shape, Lane>;
 
  public:
@@ -86,7 +87,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
 
   KOKKOS_FUNCTION void scores(int, mask::key_range keys) {
-    const int first = int(keys.begin - tile_begin_);
+    const int first = first_in_tile(keys);
     auto& s = panel_.scores;
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -131,13 +132,13 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
     if (!panel_.fits()) {
       panel_.raise();
-      panel_.rescale();
+      if (panel_.must_rescale()) panel_.rescale();
     }
     panel_.exponentials();
     panel_.pack_weights();
   }
   KOKKOS_FUNCTION void weighted_sum(int, mask::key_range keys) {
-    const int first = int(keys.begin - tile_begin_);
+    const int first = first_in_tile(keys);
     read_ahead<N / 16 * (D / 16), 2>(
         lane_, [&](int i) { return stage_.value(first, i / (D / 16) * 16, i % (D / 16)); },
         [&](int i, const words4& v) {
@@ -157,6 +158,10 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
 
  private:
+  KOKKOS_FUNCTION int first_in_tile(mask::key_range keys) const {
+    return Shape.keys == N ? 0 : int(keys.begin - tile_begin_);
+  }
+
   Lane lane_;
   stage_type stage_;
   panel_type panel_;
@@ -171,12 +176,13 @@ template <class Lane> struct mma_sync_on {
   }
   static constexpr bool rounds_weights = true;
 
-  // (d 128 in tiles of 64 keys is as fast, and spills registers: docs/performance.md.) Where 100
-  // KiB must do, tiles of d 256 are smaller.
+  // At d 128 32 keys at once are what registers hold. 64 are staged where two such teams fit into
+  // shared memory. Where 100 KiB must do, tiles of d 256 are smaller.
   template <class, class, class Element, class F>
   static void with_tile(const kernel::problem<Element>& p, const F& f) {
-    constexpr int warps = Lane::shared_memory > 100 << 10 ? 4 : 2;
-    with_first_that_fits<mma_shape{64, 4, 2, 64, 64}, mma_shape{128, 4, 2, 64, 32},
+    constexpr int warps = Lane::shared_memory > 100 << 10 ? 4 : 2,
+                  keys = Lane::shared_memory > 200 << 10 ? 64 : 32;
+    with_first_that_fits<mma_shape{64, 4, 2, 64, 64}, mma_shape{128, 4, 2, keys, 32},
                          mma_shape{256, warps, 1, 32, 32}>(p, tile_of<Element>(f));
   }
   // One warp a team: several teams on a multiprocessor wait for memory in turn. (d 128 in tiles of

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/wgmma_tile.hpp>
+#include <delta_attention/arch/words.hpp>
+#include <delta_attention/kernel/problem.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_WGMMA)
 
@@ -15,13 +18,11 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
       : tile(lane), maps_(maps) {}
 
-  /// Where `from` has no address that the copy engine knows: the warp's own map is put where it has
-  /// one.
-  __device__ void publish_keys_map(const tensor_maps& from) const {
-    publish(from.keys, maps_.keys);
-  }
-  __device__ void publish_values_map(const tensor_maps& from) const {
-    publish(from.values, maps_.values);
+  /// Puts a map of this warp's copies to where it has an address that the copy engine knows.
+  __device__ void publish(const CUtensorMap& from, CUtensorMap& to) const {
+    if (lane_.lane() > 0) return;  // lane 0 has everything copied
+    to = from;
+    lane_.publish_map(to);
   }
 
   /// Tells the others of the next item, once all have taken the last one.
@@ -60,11 +61,6 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   }
 
  private:
-  __device__ void publish(const CUtensorMap& from, const CUtensorMap& to) const {
-    if (lane_.lane() > 0) return;  // lane 0 has everything copied
-    const_cast<CUtensorMap&>(to) = from;
-    lane_.publish_map(to);
-  }
   template <class Info>
   __device__ void copy(typename tile::turn& turn, typename tile::barrier full,
                        typename tile::barrier empty, int matrices, int infos,

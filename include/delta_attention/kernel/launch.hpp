@@ -82,8 +82,7 @@ void launch(const std::string& label, Run& run, const problem<Element>& p, const
     if constexpr (arguments_have_addresses<space>)
       go(pipelined_launch<Data, std::nullptr_t>{data, nullptr, next_item});
     else
-      go(pipelined_launch<Data, Data*>{data, run.template take<Data>(Atom::copying_warps * teams),
-                                       next_item});
+      go(pipelined_launch<Data, Data*>{data, run.template take<Data>(teams), next_item});
   } else {
     go(data);
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 #include <delta_attention/mask/algebra.hpp>
 
@@ -86,8 +85,9 @@ template <int TileKeys, class Mask> class tile_walk {
 
   const Mask& mask_;
   const mask::row_block& rows_;
-  std::int64_t at_, end_, run_end_;  // to where the mask's interval reaches
-  int seen_tiles_ = 0;               // whole ones that come next and that all rows see
+  std::int64_t at_, end_;
+  std::int64_t run_end_;  // to where the mask's interval reaches
+  int seen_tiles_ = 0;    // whole ones that come next and that all rows see
 };
 
 /// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
@@ -150,7 +150,6 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
       } else {
         constexpr int step = Atom::step_keys;
         const int count = int(tile.keys.size());
-        DELTA_ATTENTION_NO_UNROLL
         for (int first = 0; first < count; first += step)
           attend_to(i, {tile.keys.begin + first,
                         tile.keys.begin + (first + step < count ? first + step : count)});

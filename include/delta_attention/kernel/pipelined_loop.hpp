@@ -15,7 +15,8 @@ template <int Panels> struct pipelined_item : tile_work<Panels> {
   bool ends;  // there is none
 };
 /// of a tile's keys (one without any, where no row of an item sees a key), with its properties as
-/// bits of one word;
+/// bits of one word. (Of a tile that is not whole they are told besides which values some row sees:
+/// Tile::key_bits.)
 struct pipelined_keys {
   mask::key_range keys;
   std::uint32_t is;
@@ -24,16 +25,12 @@ struct pipelined_keys {
   /// As many keys as there is room for, which all rows see.
   static constexpr std::uint32_t whole = 2;
   /// The same, for the rows of a panel.
-  static constexpr std::uint32_t whole_for(int panel) { return 4u << panel; }
-};
-/// and of the values of a tile that is not whole: those that some row sees.
-template <class KeyBits> struct pipelined_values {
-  KeyBits wanted;
+  static KOKKOS_FUNCTION std::uint32_t whole_for(int panel) { return 4u << panel; }
 };
 
 /// What a launch has besides a problem: what the copy engine needs, with memory for a copy of it
-/// for each copying warp where the launch's own has no address (else a null pointer's type), and
-/// which item is the next that no team has yet, if teams take them from there.
+/// for each team where the launch's own has no address (else a null pointer's type), and which item
+/// is the next that no team has yet, if teams take them from there.
 template <class Maps, class Places> struct pipelined_launch {
   Maps maps;
   Places places;
@@ -111,12 +108,12 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
     key_tile tile = tiles.next();
     do {
       const int count = int(tile.keys.size());
-      pipelined_values<typename Tile::key_bits> info{};
+      typename Tile::key_bits wanted{};
       if (!tile.seen || count < Tile::tile_keys)
-        info.wanted = atom.wanted_keys(count, [&](int key) {
+        wanted = atom.wanted_keys(count, [&](int key) {
           return tile.seen || visible.some_row_sees(tile.keys.begin + key);
         });
-      atom.copy_values(work.item.rows, tile.keys, info);
+      atom.copy_values(work.item.rows, tile.keys, wanted);
       tile = tiles.next();
     } while (tile.keys.size() > 0);
   }
@@ -139,14 +136,13 @@ template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
 KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
                                          const Mask& mask, const Epilogue& epilogue) {
   using item_type = pipelined_item<Tile::groups>;
-  using values_type = pipelined_values<typename Tile::key_bits>;
-  const std::uint32_t whole = pipelined_keys::whole_for(atom.panel());
-  pipelined_keys tile;  // a copy: the place of the loader's becomes free for another
+  const std::uint32_t whole_for_mine = pipelined_keys::whole_for(atom.panel());
+  pipelined_keys tile{};  // a copy: the place of the loader's becomes free for another
   const auto prepare_values = [&] {
     atom.await_values();
     // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
     if (!(tile.is & pipelined_keys::whole))
-      atom.clear_values(atom.template values_info<values_type>().wanted);
+      atom.clear_values(atom.template values_info<typename Tile::key_bits>());
     if (atom.must_rescale()) atom.rescale();
   };
   // Can the weighted sum go on?
@@ -158,9 +154,10 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
   const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
     atom.template finish_scores<Summing ? 1 : 0>();
     const bool fits = atom.fits();
-    if (!(fits & (tile.is & whole) != 0 & p.softcap == 0)) {
+    const bool seen = (tile.is & whole_for_mine) != 0;
+    if (!(fits & seen & (p.softcap == 0))) {
       if (p.softcap > 0) atom.softcap(p.softcap);
-      if (!(tile.is & whole)) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
+      if (!seen) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
       if (!fits || p.softcap > 0) atom.raise();  // what was hidden leaves less, which fits too
     }
     atom.look_for_keys();
@@ -220,17 +217,18 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     lane.template give_registers<Atom::copying_registers>();
     constexpr bool has_places = !std::is_null_pointer_v<Places>;
     const auto* maps = &data.maps;
-    if constexpr (has_places)
-      maps = data.places + team.league_rank() * Atom::copying_warps + lane.warp();
+    if constexpr (has_places) maps = data.places + team.league_rank();
     if (lane.warp() == 0) {
       typename Atom::loader atom(lane, *maps);
       load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item,
                       [&] {
-                        if constexpr (has_places) atom.publish_keys_map(data.maps);
+                        if constexpr (has_places)
+                          atom.publish(data.maps.keys, data.places[team.league_rank()].keys);
                       });
     } else if (lane.warp() == 1) {
       typename Atom::loader atom(lane, *maps);
-      if constexpr (has_places) atom.publish_values_map(data.maps);
+      if constexpr (has_places)
+        atom.publish(data.maps.values, data.places[team.league_rank()].values);
       load_values<Atom>(atom, mask);
     } else {
       typename Atom::query_loader atom(lane, p);

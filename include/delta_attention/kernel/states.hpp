@@ -44,13 +44,14 @@ void for_each_row(const std::string& label, const Run& run, std::int64_t batches
                   std::int64_t heads, const F& f) {
   if (batches * rows * heads == 0) return;
   if constexpr (Run::launches) {
-    // (Without bounds AMD's compiler leaves room for blocks of 1024, and spills; with less than a
-    // wave Kokkos finds no size of a block.)
+    // A block of a GPU: two threads, which is a wave on AMD, where Kokkos finds no size of a block
+    // with less. Without bounds AMD's compiler leaves room for blocks of 1024, and spills.
     constexpr int block = 64;
     using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::LaunchBounds<block, 1>>;
     using member = typename policy::member_type;
+    const bool is_host = policy::vector_length_max() > block;
     const int lanes = std::min(32, policy::vector_length_max()),
-              threads = lanes > 1 ? block / lanes : 1;
+              threads = is_host ? 1 : block / lanes;
     const std::int64_t count = batches * rows * heads, teams = (count + threads - 1) / threads;
     const bool is_short = count <= std::numeric_limits<std::uint32_t>::max();
     Kokkos::parallel_for(
