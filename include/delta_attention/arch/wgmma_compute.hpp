@@ -106,6 +106,9 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   template <int Pending> __device__ void finish_scores() {
     lane_.template wait_products<Pending>();
     lane_.settle(panel_.scores[0]);
+  }
+  /// Others may come to where the keys of the scores were, and what is told of them.
+  __device__ void free_keys() {
     lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
     tile::keys_turn_.next();
   }

@@ -137,29 +137,31 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
                                          const Mask& mask, const Epilogue& epilogue) {
   using item_type = pipelined_item<Tile::groups>;
   const std::uint32_t whole_for_mine = pipelined_keys::whole_for(atom.panel());
-  pipelined_keys tile{};  // a copy: the place of the loader's becomes free for another
+  std::uint32_t tile_is = 0;  // of a tile's description; the rest is read where few tiles need it
   const auto prepare_values = [&] {
     atom.await_values();
     // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
-    if (!(tile.is & pipelined_keys::whole))
+    if (!(tile_is & pipelined_keys::whole))
       atom.clear_values(atom.template values_info<typename Tile::key_bits>());
     if (atom.must_rescale()) atom.rescale();
   };
   // Can the weighted sum go on?
   const auto values_are_ready = [&] {
-    return atom.values_came() & ((tile.is & pipelined_keys::whole) != 0) & !atom.must_rescale();
+    return atom.values_came() & ((tile_is & pipelined_keys::whole) != 0) & !atom.must_rescale();
   };
   // From a tile's products to its weights. The sum before, if it is under way, follows the
   // products, and ends before its weights' registers take others.
   const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
     atom.template finish_scores<Summing ? 1 : 0>();
     const bool fits = atom.fits();
-    const bool seen = (tile.is & whole_for_mine) != 0;
-    if (!(fits & seen & (p.softcap == 0))) {
+    if (!(fits & ((tile_is & whole_for_mine) != 0) & (p.softcap == 0))) {
       if (p.softcap > 0) atom.softcap(p.softcap);
-      if (!seen) atom.hide(work.item.rows, work.panel[atom.panel()], tile.keys, mask);
+      if (!(tile_is & whole_for_mine))
+        atom.hide(work.item.rows, work.panel[atom.panel()],
+                  atom.template keys_info<pipelined_keys>().keys, mask);
       if (!fits || p.softcap > 0) atom.raise();  // what was hidden leaves less, which fits too
     }
+    atom.free_keys();
     atom.look_for_keys();
     atom.exponentials();
     if constexpr (Summing) atom.finish_weighted_sum();
@@ -173,17 +175,17 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     atom.take_item();
     atom.clear_statistics();
     if (!atom.keys_came()) atom.await_keys();
-    tile = atom.template keys_info<pipelined_keys>();
+    tile_is = atom.template keys_info<pipelined_keys>().is;
     atom.aim();
     atom.start_scores();
     weigh(work, std::false_type{});
     atom.clear_output();
-    while (!(tile.is & pipelined_keys::last)) {
+    while (!(tile_is & pipelined_keys::last)) {
       if (!(atom.keys_came() & values_are_ready())) {
         atom.await_keys();
         prepare_values();
       }
-      tile = atom.template keys_info<pipelined_keys>();
+      tile_is = atom.template keys_info<pipelined_keys>().is;
       atom.aim();
       atom.take_turn();
       atom.start_scores();
