@@ -33,7 +33,7 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   using panel_type = mfma_panel<Element, T, N, D, Lane>;
   static constexpr int team_size = Shape.waves, vector_length = Lane::lanes, panel_rows = T,
                        panel_step = Shape.waves, tile_rows = Shape.waves * T, tile_keys = N,
-                       step_keys = N, scratch_level = 0, scratch_alignment = Lane::alignment;
+                       scratch_level = 0, scratch_alignment = Lane::alignment;
   static constexpr bool skips_keys = false, several_kv_heads = false;
   /// Teams go to a chip's dies in turn (eight of MI300X, each with an L2 of its own): with heads
   /// side by side, and as many kv heads, each die has the keys of one.

@@ -90,6 +90,16 @@ template <int TileKeys, class Mask> class tile_walk {
   int seen_tiles_ = 0;    // whole ones that come next and that all rows see
 };
 
+/// Does an atom take the keys of a tile in steps, and how many does it take at once?
+template <class Atom> inline constexpr bool has_steps = requires { Atom::step_keys; };
+template <class Atom>
+inline constexpr int keys_at_once = [] {
+  if constexpr (has_steps<Atom>)
+    return Atom::step_keys;
+  else
+    return Atom::tile_keys;
+}();
+
 /// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
 /// members).
 template <class Atom, class Element, class Mask, class Epilogue>
@@ -121,7 +131,7 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
       bool hides = false;
       if (!whole) {
         // An atom that takes a number of keys at once takes what lies beyond the last one, too.
-        if constexpr (!Atom::skips_keys) hides = keys.size() < Atom::step_keys;
+        if constexpr (!Atom::skips_keys) hides = keys.size() < keys_at_once<Atom>;
         if (!tile.seen) {
           const mask::coverage coverage = mask.classify(work.panel[i], keys);
           if (coverage == mask::coverage::empty) return;
@@ -147,6 +157,8 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
           }
           attend_to(i, keys);
         }
+      } else if constexpr (!has_steps<Atom>) {
+        attend_to(i, tile.keys);
       } else {
         constexpr int step = Atom::step_keys;
         const int count = int(tile.keys.size());
