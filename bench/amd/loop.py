@@ -6,7 +6,8 @@ kernels(text)      the functions of a file, by mangled name.
 main_loop(kernel)  the innermost loop that has both v_mfma and s_barrier (the team stages each tile of
                    keys between barriers); where no loop has both, the innermost with v_mfma; of
                    several, the one with most v_mfma. Loops are natural loops: a branch back to a block
-                   that every way into the loop passes.
+                   that every way into the loop passes; but an inner one that is entered at several
+                   blocks, too, is gone through once.
 Its blocks have a role each:
   always    every way through the loop passes it, or nothing below applies
   mask      only partly visible tiles: compares and selects, or code under the execution mask
@@ -278,7 +279,14 @@ class Loop:
                 order.append(node)
                 todo.pop()
             elif state.get(following) == 'open':
-                raise ValueError(f'a loop with several heads at {self.blocks[following].label}')
+                # An inner loop with several heads, which is no natural one: its way back is cut, too.
+                cycle = [n for n, _ in todo]
+                cycle = set(cycle[cycle.index(following):])
+                left_for = {m for n in cycle for m in graph[n] if m not in cycle}
+                graph[node] = [m for m in graph[node] if m != following]
+                graph[node] += sorted(left_for - set(graph[node]))
+                todo[-1] = (node, iter(graph[node]))
+                self.notes.append(f'several heads at {self.blocks[following].label}')
             elif following not in state:
                 state[following] = 'open'
                 todo.append((following, iter(graph[following])))
