@@ -60,7 +60,7 @@ void for_each_row(const std::string& label, const Run& run, std::int64_t batches
           const std::int64_t step = std::int64_t(team.league_size()) * threads;
           for (std::int64_t i = std::int64_t(team.league_rank()) * threads + team.team_rank();
                i < count; i += step) {
-            // Long divisions take a GPU as long as all the rest.
+            // A GPU has no instruction for divisions; those of 64 bits are long.
             const std::int64_t n = is_short ? std::uint32_t(i) / std::uint32_t(heads) : i / heads;
             const std::int64_t batch = is_short ? std::uint32_t(n) / std::uint32_t(rows) : n / rows;
             f(int(batch), n - batch * rows, int(i - n * heads), team);
