@@ -21,7 +21,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
       : tile(lane),
         panel_(lane, p),
         value_size_(p.value_size()),
-        group_(lane.group() - 1),
+        group_(lane.uniform(lane.group() - 1)),
         first_row_(group_ * tile::panel_rows + lane.warp() % 4 * 16) {
     if (group_ == tile::groups - 1) pass_turn();  // group 0 is first
   }
@@ -37,33 +37,31 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   /// Tells that all of the item before is done.
   __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
   __device__ void clear_statistics() { panel_.clear_statistics(); }
-  __device__ void clear_output() { panel_.clear_output(); }
 
-  /// To wait for keys takes time even where they have come: a look before other work saves it.
-  __device__ void look_for_keys() {
-    const auto& turn = tile::keys_turn_;
-    keys_came_ = lane_.passed(at(tile::keys_full, turn.stage), turn.parity);
+  /// To wait for keys takes time even where they have come: a look before other work saves it. Of
+  /// keys that have come, what they are; else 0.
+  template <class Info> __device__ std::uint32_t look_for_keys() const {
+    std::uint32_t is = 0;
+    if (lane_.passed(at(tile::keys_full, turn_.stage()), turn_.parity())) is = keys_info<Info>().is;
+    return is;
   }
   __device__ void look_for_values() {
-    const auto& turn = tile::values_turn_;
-    values_came_ = lane_.passed(at(tile::values_full, turn.stage), turn.parity);
+    values_came_ = lane_.passed(at(tile::values_full, turn_.stage()), turn_.parity());
   }
-  /// Were the next keys, or values, there at the last look?
-  __device__ bool keys_came() const { return keys_came_; }
+  /// Were the values there at the last look?
   __device__ bool values_came() const { return values_came_; }
   __device__ void await_keys() const {
-    lane_.await(at(tile::keys_full, tile::keys_turn_.stage), tile::keys_turn_.parity);
+    lane_.await(at(tile::keys_full, turn_.stage()), turn_.parity());
   }
   __device__ void await_values() const {
-    lane_.await(at(tile::values_full, tile::values_turn_.stage), tile::values_turn_.parity);
+    lane_.await(at(tile::values_full, turn_.stage()), turn_.parity());
   }
   /// What is told of the keys, or values, that have come.
   template <class Info> __device__ const Info& keys_info() const {
-    return tile::template kept<Info>(tile::key_infos + tile::keys_turn_.stage * tile::info_bytes);
+    return tile::template kept<Info>(tile::key_infos + turn_.stage() * tile::info_bytes);
   }
   template <class Info> __device__ const Info& values_info() const {
-    return tile::template kept<Info>(tile::value_infos +
-                                     tile::values_turn_.stage * tile::info_bytes);
+    return tile::template kept<Info>(tile::value_infos + turn_.stage() * tile::info_bytes);
   }
   /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
   /// for another.
@@ -73,17 +71,18 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < D / 8; ++c)
         lane_.shared_store(
-            tile::place(tile::values + tile::values_turn_.stage * matrix_bytes, r, c), words4{});
+            tile::place(tile::values + turn_.stage() * matrix_bytes, r, c), words4{});
     }
     lane_.publish();
     lane_.named_barrier(1 + tile::groups + group_, tile::group_threads);
   }
   /// Where the next products' operands lie. To know it takes long; so before a turn, not in it.
   __device__ void aim() {
-    queries_at_ = lane_.uniform(at(tile::queries + tile::item_parity_ * tile::queries_bytes +
-                                   group_ * tile::panel_rows * 128));
-    keys_at_ = lane_.uniform(at(tile::keys + tile::keys_turn_.stage * matrix_bytes));
-    values_at_ = lane_.uniform(at(tile::values + tile::values_turn_.stage * matrix_bytes));
+    queries_at_ = lane_.uniform(matrix_place(at(tile::queries +
+                                                tile::item_parity_ * tile::queries_bytes +
+                                                group_ * tile::panel_rows * 128),
+                                             16));
+    keys_at_ = lane_.uniform(matrix_place(at(tile::keys + turn_.stage() * matrix_bytes), 16));
   }
   __device__ void take_turn() { lane_.named_barrier(1 + group_, 2 * tile::group_threads); }
   __device__ void pass_turn() {
@@ -92,25 +91,24 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
 
   /// S = Q K^T of the keys that were awaited.
   __device__ void start_scores() {
-    const std::uint64_t queries = matrix_descriptor(queries_at_, 16),
-                        keys = matrix_descriptor(keys_at_, 16);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
     for (int c = 0; c < D / 16; ++c) {
-      const int piece = (c / 4 * tile::half_bytes + c % 4 * 32) >> 4;
-      shared_product<Element>(panel_.scores[0], queries + piece, keys + piece, c > 0);
+      const int piece = c / 4 * tile::half_bytes + c % 4 * 32;
+      shared_product<Element>(panel_.scores[0], matrix_descriptor(queries_at_, piece),
+                              matrix_descriptor(keys_at_, piece), c > 0);
     }
     lane_.commit_products();
   }
-  /// Ends S, leaving `Pending` later products open.
-  template <int Pending> __device__ void finish_scores() {
-    lane_.template wait_products<Pending>();
+  /// Ends S, but not the sum that was begun after it.
+  __device__ void finish_scores() {
+    lane_.template wait_products<1>();
     lane_.settle(panel_.scores[0]);
   }
   /// Others may come to where the keys of the scores were, and what is told of them.
   __device__ void free_keys() {
-    lane_.warp_arrives(at(tile::keys_empty, tile::keys_turn_.stage));
-    tile::keys_turn_.next();
+    lane_.warp_arrives(at(tile::keys_empty, turn_.stage()));
+    turn_.next();
   }
   __device__ void softcap(float c) { panel_.softcap(c); }
   template <class Mask>
@@ -122,22 +120,30 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void raise() { panel_.raise(); }
   __device__ void exponentials() { panel_.exponentials(); }
   __device__ void pack_weights() { panel_.pack_weights(); }
-  /// O += P V of the values that were awaited and the packed weights.
-  __device__ void start_weighted_sum() {
-    const std::uint64_t values = matrix_descriptor(values_at_, tile::half_bytes);
+  /// There is nothing to sum beside an item's first scores.
+  __device__ void skip_weighted_sum() {
+    lane_.commit_products();
+  }
+  /// O = P V, or O += P V where `add`, of the values that were awaited and the packed weights.
+  __device__ void start_weighted_sum(bool add) {
+    // Values lie as far behind the keys of the same turn, in halves instead of whole rows.
+    const int values_at = keys_at_ + (tile::values - tile::keys) / 16 +
+                          (tile::half_bytes / 16 - 1) * 0x10000;
     lane_.settle(panel_.output[0]);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
     for (int k = 0; k < N / 16; ++k)
-      held_product<Element, D>(panel_.output[0], panel_.weights[0][k], values + (k * 2048 >> 4),
-                               true);
+      held_product<Element, D>(panel_.output[0], panel_.weights[0][k],
+                               matrix_descriptor(values_at, k * 2048), k > 0 || add);
     lane_.commit_products();
   }
   __device__ void finish_weighted_sum() {
     lane_.template wait_products<0>();
     lane_.settle(panel_.output[0]);
-    lane_.warp_arrives(at(tile::values_empty, tile::values_turn_.stage));
-    tile::values_turn_.next();
+  }
+  /// Others may come to where the values of the sum were, of the tile before the last.
+  __device__ void free_values() {
+    lane_.warp_arrives(at(tile::values_empty, turn_.last().stage()));
   }
   __device__ bool must_rescale() const { return panel_.must_rescale(); }
   __device__ void rescale() { panel_.rescale(); }
@@ -158,8 +164,10 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
  private:
   panel_type panel_;
   int value_size_, group_, first_row_;
-  int queries_at_ = 0, keys_at_ = 0, values_at_ = 0;
-  bool keys_came_ = false, values_came_ = false;
+  // Of the next tile's keys, and of the values that come next: those of the tile before.
+  typename tile::turn turn_;
+  int queries_at_ = 0, keys_at_ = 0;
+  bool values_came_ = false;
 };
 
 }  // namespace delta_attention::arch

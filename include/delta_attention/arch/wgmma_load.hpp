@@ -15,8 +15,9 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   using tile::at, tile::lane_;
 
  public:
-  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps)
-      : tile(lane), maps_(maps) {}
+  /// `first`: the turn of the first copy.
+  __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps, unsigned first)
+      : tile(lane), maps_(maps), turn_{first} {}
 
   /// Puts a map of this warp's copies to where it has an address that the copy engine knows.
   __device__ void publish(const CUtensorMap& from, CUtensorMap& to) const {
@@ -50,36 +51,36 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   }
   /// Keys of a tile; `info` is what the others shall know of it.
   template <class Info> __device__ void copy_keys(const kernel::tile_rows& rows, const Info& info) {
-    copy(tile::keys_turn_, tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos,
+    copy(tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos,
          maps_.keys, rows, info.keys, info);
   }
   template <class Info>
   __device__ void copy_values(const kernel::tile_rows& rows, mask::key_range keys,
                               const Info& info) {
-    copy(tile::values_turn_, tile::values_full, tile::values_empty, tile::values, tile::value_infos,
+    copy(tile::values_full, tile::values_empty, tile::values, tile::value_infos,
          maps_.values, rows, keys, info);
   }
 
  private:
   template <class Info>
-  __device__ void copy(typename tile::turn& turn, typename tile::barrier full,
-                       typename tile::barrier empty, int matrices, int infos,
-                       const CUtensorMap& map, const kernel::tile_rows& rows, mask::key_range keys,
-                       const Info& info) {
+  __device__ void copy(typename tile::barrier full, typename tile::barrier empty, int matrices,
+                       int infos, const CUtensorMap& map, const kernel::tile_rows& rows,
+                       mask::key_range keys, const Info& info) {
     static_assert(sizeof(Info) <= tile::info_bytes);
-    lane_.await(at(empty, turn.stage), turn.parity ^ 1);
+    lane_.await(at(empty, turn_.stage()), turn_.parity() ^ 1);
     if (lane_.lane() == 0) {
-      lane_.shared_store(at(infos + turn.stage * tile::info_bytes), info);
-      lane_.arrive_expecting(at(full, turn.stage), tile::matrix_bytes);
+      lane_.shared_store(at(infos + turn_.stage() * tile::info_bytes), info);
+      lane_.arrive_expecting(at(full, turn_.stage()), tile::matrix_bytes);
       DELTA_ATTENTION_UNROLL
       for (int h = 0; h < tile::halves; ++h)
-        lane_.copy_box(at(matrices + turn.stage * tile::matrix_bytes + h * tile::half_bytes), map,
-                       at(full, turn.stage), 64 * h, int(keys.begin), rows.kv_head, rows.batch);
+        lane_.copy_box(at(matrices + turn_.stage() * tile::matrix_bytes + h * tile::half_bytes), map,
+                       at(full, turn_.stage()), 64 * h, int(keys.begin), rows.kv_head, rows.batch);
     }
-    turn.next();
+    turn_.next();
   }
 
   const tensor_maps& maps_;
+  typename tile::turn turn_;  // of this warp's keys or values
 };
 
 /// The side of the warps that copy queries, whose rows may be anywhere.

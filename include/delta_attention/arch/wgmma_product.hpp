@@ -95,11 +95,14 @@ __device__ __forceinline__ void held_product(float (&d)[Columns / 8][4], const w
 
 /// Where a matrix of 16-bit elements lies in shared memory: rows of 128 bytes in eights, the
 /// 16-byte piece c of row r at c ^ r % 8 ("128-byte swizzle"), `half` bytes from columns 0..63 to
-/// the next 64 where b is transposed.
-__device__ __forceinline__ std::uint64_t matrix_descriptor(int at, int half) {
+/// the next 64 where b is transposed. As one word, since the descriptor's other half is constant.
+__device__ __forceinline__ int matrix_place(int at, int half) {
+  return (at & 0x3ffff) >> 4 | (half >> 4) << 16;
+}
+/// The descriptor of the matrix that begins `bytes` later.
+__device__ __forceinline__ std::uint64_t matrix_descriptor(int place, int bytes) {
   constexpr std::uint64_t eight_rows = 1024, swizzle = std::uint64_t(1) << 62;
-  return std::uint64_t((at & 0x3ffff) >> 4) | std::uint64_t(half >> 4) << 16 |
-         (eight_rows >> 4) << 32 | swizzle;
+  return std::uint64_t(std::uint32_t(place + (bytes >> 4))) | (eight_rows >> 4) << 32 | swizzle;
 }
 
 }  // namespace delta_attention::arch

@@ -93,15 +93,15 @@ template <class Element, int D> class wgmma_tile {
     return work<Work>();
   }
 
-  // Which of the stages comes next, and the parity of its barriers.
+  // Which of the stages comes next, and the parity of its barriers: of one number, which costs one
+  // register.
   struct turn {
-    int stage = 0, parity = 0;
-    __device__ void next() {
-      if (++stage == stages) {
-        stage = 0;
-        parity ^= 1;
-      }
-    }
+    unsigned count = 0;
+    static_assert((stages & (stages - 1)) == 0);
+    __device__ int stage() const { return int(count % stages); }
+    __device__ int parity() const { return int(count / stages % 2); }
+    __device__ void next() { ++count; }
+    __device__ turn last() const { return {count - 1}; }
   };
 
   template <class T> __device__ T& kept(int place) const {
@@ -114,7 +114,6 @@ template <class Element, int D> class wgmma_tile {
   }
 
   hopper_lane lane_;
-  turn keys_turn_, values_turn_;
   int item_parity_ = 1;  // of the last item
 
  public:
@@ -132,6 +131,7 @@ template <class Element, int D> class wgmma_tile {
       make(keys_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       make(values_full, stages, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
+      lane.arrive(tile.at(values_full, 0));  // the values before the first tile's: see loader
       lane.publish();
     }
     lane.barrier();

@@ -22,11 +22,11 @@ struct pipelined_keys {
   mask::key_range keys;
   std::uint32_t is;
 
-  static constexpr std::uint32_t last = 1;
+  static constexpr std::uint32_t known = 1, first = 2, last = 4;
   /// As many keys as there is room for, which all rows see.
-  static constexpr std::uint32_t whole = 2;
+  static constexpr std::uint32_t whole = 8;
   /// The same, for the rows of a panel.
-  static KOKKOS_FUNCTION std::uint32_t whole_for(int panel) { return 4u << panel; }
+  static KOKKOS_FUNCTION std::uint32_t whole_for(int panel) { return 16u << panel; }
 };
 
 /// What a launch has besides a problem: what the copy engine needs, with memory for a copy of it
@@ -78,9 +78,12 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
     int before_next = Tile::stages;
     tile_walk<Tile::tile_keys, Mask> tiles(mask, work->all, work->item.keys);
     key_tile tile = tiles.next();
+    std::uint32_t is_first = pipelined_keys::first;
     do {
       const key_tile following = tiles.next();
-      pipelined_keys info{tile.keys, following.keys.size() == 0 ? pipelined_keys::last : 0};
+      pipelined_keys info{tile.keys, pipelined_keys::known | is_first};
+      is_first = 0;
+      if (following.keys.size() == 0) info.is |= pipelined_keys::last;
       if (tile.keys.size() == Tile::tile_keys) {
         if (tile.seen) info.is |= pipelined_keys::whole;
         for (int x = 0; x < panels; ++x)
@@ -138,7 +141,12 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
                                          const Mask& mask, const Epilogue& epilogue) {
   using item_type = pipelined_item<Tile::groups>;
   const std::uint32_t whole_for_mine = pipelined_keys::whole_for(atom.panel());
-  std::uint32_t tile_is = 0;  // of a tile's description; the rest is read where few tiles need it
+  std::uint32_t tile_is = 0,  // of a tile's description; the rest is read where few tiles need it
+      next_is = 0;            // of the next one's, if its keys have come
+  // Can the weighted sum go on?
+  const auto values_are_ready = [&] {
+    return atom.values_came() & ((tile_is & pipelined_keys::whole) != 0) & !atom.must_rescale();
+  };
   const auto prepare_values = [&] {
     atom.await_values();
     // Weight 0 times a NaN is a NaN: values that no row sees become zeros.
@@ -146,28 +154,9 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       atom.clear_values(atom.template values_info<typename Tile::key_bits>());
     if (atom.must_rescale()) atom.rescale();
   };
-  // Can the weighted sum go on?
-  const auto values_are_ready = [&] {
-    return atom.values_came() & ((tile_is & pipelined_keys::whole) != 0) & !atom.must_rescale();
-  };
-  // From a tile's products to its weights. The sum before, if it is under way, follows the
-  // products, and ends before its weights' registers take others.
-  const auto weigh = [&]<bool Summing>(const item_type& work, std::bool_constant<Summing>) {
-    atom.template finish_scores<Summing ? 1 : 0>();
-    const bool fits = atom.fits();
-    if (!(fits & ((tile_is & whole_for_mine) != 0) & (p.softcap == 0))) {
-      if (p.softcap > 0) atom.softcap(p.softcap);
-      if (!(tile_is & whole_for_mine))
-        atom.hide(work.item.rows, work.panel[atom.panel()],
-                  atom.template keys_info<pipelined_keys>().keys, mask);
-      if (!fits || p.softcap > 0) atom.raise();  // what was hidden leaves less, which fits too
-    }
-    atom.free_keys();
-    atom.look_for_keys();
-    atom.exponentials();
-    if constexpr (Summing) atom.finish_weighted_sum();
-    atom.look_for_values();
-    atom.pack_weights();
+  const auto await_keys = [&] {
+    atom.await_keys();
+    next_is = atom.template keys_info<pipelined_keys>().is;
   };
 
   while (true) {
@@ -175,28 +164,42 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     if (work.ends) break;
     atom.take_item();
     atom.clear_statistics();
-    if (!atom.keys_came()) atom.await_keys();
-    tile_is = atom.template keys_info<pipelined_keys>().is;
+    if (next_is == 0) await_keys();
     atom.aim();
     atom.start_scores();
-    weigh(work, std::false_type{});
-    atom.clear_output();
-    while (!(tile_is & pipelined_keys::last)) {
-      if (!(atom.keys_came() & values_are_ready())) {
-        atom.await_keys();
+    atom.skip_weighted_sum();
+    while (true) {
+      tile_is = next_is;
+      atom.finish_scores();
+      const bool fits = atom.fits();
+      if (!(fits & ((tile_is & whole_for_mine) != 0) & (p.softcap == 0))) {
+        if (p.softcap > 0) atom.softcap(p.softcap);
+        if (!(tile_is & whole_for_mine))
+          atom.hide(work.item.rows, work.panel[atom.panel()],
+                    atom.template keys_info<pipelined_keys>().keys, mask);
+        if (!fits || p.softcap > 0) atom.raise();  // what was hidden leaves less, which fits too
+      }
+      atom.free_keys();
+      next_is = atom.template look_for_keys<pipelined_keys>();
+      atom.aim();
+      atom.exponentials();
+      // The sum before follows the products, and ends before its weights' registers take others.
+      atom.finish_weighted_sum();
+      atom.free_values();
+      atom.look_for_values();
+      atom.pack_weights();
+      if (tile_is & pipelined_keys::last) break;
+      if (!((next_is != 0) & values_are_ready())) {
+        if (next_is == 0) await_keys();
         prepare_values();
       }
-      tile_is = atom.template keys_info<pipelined_keys>().is;
-      atom.aim();
       atom.take_turn();
       atom.start_scores();
-      atom.start_weighted_sum();
+      atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
       atom.pass_turn();
-      weigh(work, std::true_type{});
     }
     if (!values_are_ready()) prepare_values();
-    atom.aim();
-    atom.start_weighted_sum();
+    atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
     const auto ends = atom.begin_store(work.item.rows, work.item.split, epilogue);  // meanwhile
     atom.finish_weighted_sum();
     atom.store(ends);
@@ -222,14 +225,14 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     const auto* maps = &data.maps;
     if constexpr (has_places) maps = data.places + team.league_rank();
     if (lane.warp() == 0) {
-      typename Atom::loader atom(lane, *maps);
+      typename Atom::loader atom(lane, *maps, 0);
       load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item,
                       [&] {
                         if constexpr (has_places)
                           atom.publish(data.maps.keys, data.places[team.league_rank()].keys);
                       });
     } else if (lane.warp() == 1) {
-      typename Atom::loader atom(lane, *maps);
+      typename Atom::loader atom(lane, *maps, 1);
       if constexpr (has_places)
         atom.publish(data.maps.values, data.places[team.league_rank()].values);
       load_values<Atom>(atom, mask);
