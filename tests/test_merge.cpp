@@ -1,6 +1,8 @@
 // merge_states: against the oracle, and two halves of the keys give the whole.
 #include <catch2/catch_template_test_macros.hpp>
 #include <cmath>
+#include <limits>
+#include <tuple>
 
 #include "call.hpp"
 
@@ -120,28 +122,42 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
   using accumulator = da::accumulator_of<element>;
   const exec_space exec;
   // The library loads several states at once, and those that are left one by one.
-  for (const int parts : {1, 2, 7, 8, 9, 15, 16, 23, 64}) {
-    const shape s{.batches = 2, .queries = 3, .query_heads = 2, .value_size = 136};
+  for (const auto& [parts, queries, rows_end] :
+       {std::tuple{1, 3, false}, std::tuple{2, 3, false}, std::tuple{7, 3, false},
+        std::tuple{8, 3, false}, std::tuple{9, 3, false}, std::tuple{15, 3, false},
+        std::tuple{16, 3, false}, std::tuple{23, 3, false}, std::tuple{64, 3, false},
+        std::tuple{12, 17, true}}) {
+    const shape s{.batches = 2, .queries = queries, .query_heads = 2, .value_size = 136};
+    da::kernel::key_parts layout(queries);
+    layout.count = parts;
+    if (rows_end) layout.end_with_rows(0, 1, 1);  // row r has the states of parts 0 to r
     std::vector<oracle::state<double>> states;
     for (int part = 0; part < parts; ++part) {
       states.push_back(random_state<accumulator>(s, static_cast<unsigned>(part)));
       for (double& lse : states.back().lse.values)
         lse = static_cast<accumulator>(lse / 10);  // many of them weigh something
     }
-    // All parts of a batch, one after the other.
     shape together = s;
-    together.batches *= parts;
-    oracle::state<double> all{{together.batches, s.queries, s.query_heads, s.value_size},
-                              {together.batches, s.queries, s.query_heads, 1}};
-    for (integer batch = 0; batch < together.batches; ++batch) {
-      const auto& part = states[static_cast<std::size_t>(batch % parts)];
+    together.queries = layout.states();
+    oracle::state<double> all{{s.batches, together.queries, s.query_heads, s.value_size},
+                              {s.batches, together.queries, s.query_heads, 1}};
+    for (integer batch = 0; batch < s.batches; ++batch)
       for (integer row = 0; row < s.queries; ++row)
-        for (integer head = 0; head < s.query_heads; ++head) {
-          all.lse(batch, row, head, 0) = part.lse(batch / parts, row, head, 0);
-          for (integer e = 0; e < s.value_size; ++e)
-            all.out(batch, row, head, e) = part.out(batch / parts, row, head, e);
-        }
-    }
+        for (integer head = 0; head < s.query_heads; ++head)
+          for (int p = 0; p < parts; ++p) {
+            auto& part = states[static_cast<std::size_t>(p)];
+            if (p < layout.of(row)) {
+              all.lse(batch, layout.place(p, row), head, 0) = part.lse(batch, row, head, 0);
+            } else {
+              part.lse(batch, row, head, 0) = -std::numeric_limits<double>::infinity();
+            }
+            for (integer e = 0; e < s.value_size; ++e) {
+              if (p < layout.of(row))
+                all.out(batch, layout.place(p, row), head, e) = part.out(batch, row, head, e);
+              else
+                part.out(batch, row, head, e) = 0;
+            }
+          }
     const auto buffers = [&]<class Stored>(const shape& x, std::type_identity<Stored>) {
       return state_buffers<exec_space, Stored>(x.batches, x.queries, x.query_heads, x.value_size,
                                                layout::tokens_first);
@@ -153,7 +169,7 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
     const da::kernel::execution<exec_space, true> run(exec);
     da::kernel::for_each_row(
         "test_merge: parts", run, s.batches, s.queries, s.query_heads,
-        da::kernel::store_merged<element>{{da::erase(from.out.view()), da::erase(from.lse), parts},
+        da::kernel::store_merged<element>{{da::erase(from.out.view()), da::erase(from.lse), layout},
                                           {0, 1, s.queries},
                                           {da::erase(to.out.view()), da::erase(to.lse), {}}});
     exec.fence("test: results are ready");

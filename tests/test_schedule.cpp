@@ -1,5 +1,9 @@
 // The items of a schedule: every tile once, in the order that is promised.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 #include <map>
 #include <tuple>
@@ -8,8 +12,11 @@
 
 namespace {
 
+using delta_attention::kernel::divisor;
+using delta_attention::kernel::key_parts;
 using delta_attention::kernel::problem;
 using delta_attention::kernel::schedule;
+using delta_attention::kernel::store_state;
 using delta_attention::kernel::work_item;
 
 constexpr int tile_rows = 6, tile_keys = 8;
@@ -65,4 +72,58 @@ TEST_CASE("schedule: tiles from the last to the first, side by side by head or b
         order{{0, 2}, {1, 2}, {0, 1}, {1, 1}, {0, 0}, {1, 0}});
   CHECK(heads_and_tokens(plan(1, 2, 2, 18, 8, 1, true)) ==
         order{{0, 2}, {0, 1}, {0, 0}, {1, 2}, {1, 1}, {1, 0}});
+}
+
+TEST_CASE("schedule: one place for each state of a row, none for what it cannot see",
+          "[schedule]") {
+  for (const int rows : {0, 1, 2, 7, 33})
+    for (const int step : {1, 3, 64})
+      for (const int first : {0, 5, 1000})  // position
+        for (const int keys : {8, 64, 640})
+          for (const int count : {1, 2, 9}) {
+            key_parts parts(rows);
+            parts.count = count;
+            parts.end_with_rows((first + step - 1) / step, step, keys);
+            INFO(rows << " rows from " << first << " by " << step << ", " << count << " parts of "
+                      << keys);
+            std::vector<int> taken(std::size_t(parts.states()));
+            bool sees_all = true;
+            for (int row = 0; row < rows; ++row) {
+              for (int s = 0; s < parts.of(row); ++s) ++taken.at(std::size_t(parts.place(s, row)));
+              // The next part, if there is one, begins after the row.
+              sees_all =
+                  sees_all && (parts.of(row) == count || first + row * step < parts.of(row) * keys);
+            }
+            CHECK(sees_all);
+            CHECK(std::count(taken.begin(), taken.end(), 1) == std::ptrdiff_t(taken.size()));
+          }
+}
+
+TEST_CASE("schedule: items whose rows have no states are known", "[schedule]") {
+  delta_attention::kernel::problem<float> p{};
+  p.q.batches = p.k.batches = 1;
+  p.q.heads = p.k.heads = 1;
+  p.q.tokens = p.k.tokens = 128;
+  schedule s(p, {0, 4, 32}, false, tile_rows);  // rows at 0, 4, ... 124
+  s.split(4, tile_keys, true);                  // parts of 32 keys
+  REQUIRE(s.parts.count == 4);
+  const store_state<float> states{{}, {}, s.parts};
+  int with_states = 0;
+  for (std::int64_t i = 0; i < s.items(); ++i) {
+    const work_item w = s.item(i);
+    const bool sees = w.rows.position(w.rows.count - 1) >= w.keys.begin;
+    CHECK(states.wants(w.rows, w.split) == sees);
+    with_states += sees;
+  }
+  CHECK(with_states < s.items());
+}
+
+TEST_CASE("schedule: quotients by multiplication", "[schedule]") {
+  bool same = true;
+  for (int d : {1, 2, 3, 5, 7, 12, 96, 127, 128, 4095, 65537, (1 << 20) - 1}) {
+    const divisor by(d);
+    for (int n = 0; n < 1 << 20; n += n < 5000 ? 1 : 97) same = same && n / by == n / d;
+    for (int n = d - 1; n < 1 << 20; n += d) same = same && n / by == n / d && n % by == n % d;
+  }
+  CHECK(same);
 }

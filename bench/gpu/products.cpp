@@ -43,7 +43,8 @@ template <int D> struct products_alone {
     lane.barrier();
 
     const auto matrix = [&](int at, int half = 16) {
-      return da::arch::matrix_descriptor(lane.uniform(lane.origin() + at), half);
+      return da::arch::matrix_descriptor(
+          lane.uniform(da::arch::matrix_place(lane.origin() + at, half)), 0);
     };
     const std::uint64_t rows = matrix(queries + lane.group() * 64 * 128);
     for (std::int64_t r = 0; r < rounds; ++r) {

@@ -106,12 +106,13 @@ std::string describe(const Exec& exec, const Q& q, const K& k, const V& v, const
       begin(Stream::description())
           << "few rows: tiles of " << Stream::tile_rows << " rows x " << Stream::tile_keys
           << " keys, keys split "
-          << kernel::stream_schedule<Stream>(exec, c.in, heads_differ, rows).splits << " ways";
+          << kernel::stream_schedule<Stream>(exec, c.in, heads_differ, rows).parts.count << " ways";
       return;
     }
     family::template with_tile<Exec, std::decay_t<decltype(bound)>>(
         c.in, [&]<class Tile>(std::type_identity<Tile>, const auto&...) {
-          const int splits = kernel::tile_schedule<Tile>(exec, c.in, heads_differ, rows).splits;
+          const int splits =
+              kernel::tile_schedule<Tile>(exec, c.in, heads_differ, rows).parts.count;
           begin(Tile::description())
               << "tiles of " << Tile::tile_rows << " rows x " << Tile::tile_keys << " keys, "
               << (heads_differ ? "one query head" : "the query heads of a kv head") << " a tile";

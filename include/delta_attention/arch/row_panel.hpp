@@ -28,7 +28,7 @@ template <int N> struct row_panel {
     for (int i = 0; i < rows; ++i) {
       positions[i] = position;
       heads[i] = head;
-      if (panel * rows + i + 1 < tile.count && ++head == tile.first_head + tile.heads) {
+      if (panel * rows + i + 1 < tile.count && ++head == tile.first_head + tile.heads.value()) {
         head = tile.first_head;
         position += tile.set.step;
       }

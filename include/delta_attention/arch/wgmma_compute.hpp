@@ -70,18 +70,18 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     if (!wanted[r]) {
       DELTA_ATTENTION_UNROLL
       for (int c = 0; c < D / 8; ++c)
-        lane_.shared_store(
-            tile::place(tile::values + turn_.stage() * matrix_bytes, r, c), words4{});
+        lane_.shared_store(tile::place(tile::values + turn_.stage() * matrix_bytes, r, c),
+                           words4{});
     }
     lane_.publish();
     lane_.named_barrier(1 + tile::groups + group_, tile::group_threads);
   }
-  /// Where the next products' operands lie. To know it takes long; so before a turn, not in it.
+  /// Where the next products' operands lie.
   __device__ void aim() {
-    queries_at_ = lane_.uniform(matrix_place(at(tile::queries +
-                                                tile::item_parity_ * tile::queries_bytes +
-                                                group_ * tile::panel_rows * 128),
-                                             16));
+    queries_at_ =
+        lane_.uniform(matrix_place(at(tile::queries + tile::item_parity_ * tile::queries_bytes +
+                                      group_ * tile::panel_rows * 128),
+                                   16));
     keys_at_ = lane_.uniform(matrix_place(at(tile::keys + turn_.stage() * matrix_bytes), 16));
   }
   __device__ void take_turn() { lane_.named_barrier(1 + group_, 2 * tile::group_threads); }
@@ -120,15 +120,13 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void raise() { panel_.raise(); }
   __device__ void exponentials() { panel_.exponentials(); }
   __device__ void pack_weights() { panel_.pack_weights(); }
-  /// There is nothing to sum beside an item's first scores.
-  __device__ void skip_weighted_sum() {
-    lane_.commit_products();
-  }
+  /// Nothing is summed beside an item's first scores.
+  __device__ void skip_weighted_sum() { lane_.commit_products(); }
   /// O = P V, or O += P V where `add`, of the values that were awaited and the packed weights.
   __device__ void start_weighted_sum(bool add) {
     // Values lie as far behind the keys of the same turn, in halves instead of whole rows.
-    const int values_at = keys_at_ + (tile::values - tile::keys) / 16 +
-                          (tile::half_bytes / 16 - 1) * 0x10000;
+    const int values_at =
+        keys_at_ + (tile::values - tile::keys) / 16 + (tile::half_bytes / 16 - 1) * 0x10000;
     lane_.settle(panel_.output[0]);
     lane_.begin_products();
     DELTA_ATTENTION_UNROLL
@@ -141,7 +139,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     lane_.template wait_products<0>();
     lane_.settle(panel_.output[0]);
   }
-  /// Others may come to where the values of the sum were, of the tile before the last.
+  /// Others may come to where the values of the last sum were, where there was one.
   __device__ void free_values() {
     lane_.warp_arrives(at(tile::values_empty, turn_.last().stage()));
   }
@@ -164,8 +162,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
  private:
   panel_type panel_;
   int value_size_, group_, first_row_;
-  // Of the next tile's keys, and of the values that come next: those of the tile before.
-  typename tile::turn turn_;
+  typename tile::turn turn_;  // of the keys, and the values, that come next
   int queries_at_ = 0, keys_at_ = 0;
   bool values_came_ = false;
 };

@@ -15,7 +15,7 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   using tile::at, tile::lane_;
 
  public:
-  /// `first`: the turn of the first copy.
+  /// `first` is the turn of the first copy: 0 for keys, 1 for values.
   __device__ wgmma_loader(const hopper_lane& lane, const tensor_maps& maps, unsigned first)
       : tile(lane), maps_(maps), turn_{first} {}
 
@@ -51,14 +51,14 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
   }
   /// Keys of a tile; `info` is what the others shall know of it.
   template <class Info> __device__ void copy_keys(const kernel::tile_rows& rows, const Info& info) {
-    copy(tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos,
-         maps_.keys, rows, info.keys, info);
+    copy(tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos, maps_.keys, rows,
+         info.keys, info);
   }
   template <class Info>
   __device__ void copy_values(const kernel::tile_rows& rows, mask::key_range keys,
                               const Info& info) {
-    copy(tile::values_full, tile::values_empty, tile::values, tile::value_infos,
-         maps_.values, rows, keys, info);
+    copy(tile::values_full, tile::values_empty, tile::values, tile::value_infos, maps_.values, rows,
+         keys, info);
   }
 
  private:
@@ -73,8 +73,9 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
       lane_.arrive_expecting(at(full, turn_.stage()), tile::matrix_bytes);
       DELTA_ATTENTION_UNROLL
       for (int h = 0; h < tile::halves; ++h)
-        lane_.copy_box(at(matrices + turn_.stage() * tile::matrix_bytes + h * tile::half_bytes), map,
-                       at(full, turn_.stage()), 64 * h, int(keys.begin), rows.kv_head, rows.batch);
+        lane_.copy_box(at(matrices + turn_.stage() * tile::matrix_bytes + h * tile::half_bytes),
+                       map, at(full, turn_.stage()), 64 * h, int(keys.begin), rows.kv_head,
+                       rows.batch);
     }
     turn_.next();
   }

@@ -93,8 +93,9 @@ template <class Element, int D> class wgmma_tile {
     return work<Work>();
   }
 
-  // Which of the stages comes next, and the parity of its barriers: of one number, which costs one
-  // register.
+  // Which of the stages comes next, and the parity of its barriers: one number, so that the
+  // compiler has it in a register for all lanes. A tile's keys and the values of the tile before
+  // take the same turn; at turn 0 there are no values.
   struct turn {
     unsigned count = 0;
     static_assert((stages & (stages - 1)) == 0);
@@ -131,7 +132,7 @@ template <class Element, int D> class wgmma_tile {
       make(keys_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       make(values_full, stages, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
-      lane.arrive(tile.at(values_full, 0));  // the values before the first tile's: see loader
+      lane.arrive(tile.at(values_full, 0));  // there are none at turn 0
       lane.publish();
     }
     lane.barrier();

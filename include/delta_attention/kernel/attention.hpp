@@ -57,26 +57,26 @@ schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_d
   return split<Atom>(tiles_of<Atom>(p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
 }
 
-/// States of the rows of a set under one mask. Of one that shows most keys (`many_keys`) to rows
-/// far apart, teams would each read other keys at a time: the keys are cut into parts that the
-/// cache holds, and all rows meet one part after the other. Every part is one more state of each
-/// row to keep (4.3 GB of them for 16 parts of 1M keys): beyond 16 they are as long as the whole
-/// cache.
+/// States of the rows of a set under one mask. Of one that shows most keys up to a row's own
+/// (`causal_like`) to rows far apart, teams would each read other keys at a time: the keys are cut
+/// into parts that the cache holds, and all rows meet one part after the other. Every part is one
+/// more state to keep of each row after it (4.4 GB of them for the 32 parts of 1M keys): beyond 32
+/// they are as long as the whole cache.
 template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
-                 const row_set& rows, bool many_keys) {
+                 const row_set& rows, bool causal_like) {
   row_states<accumulator_of<Element>> states;
   Family::template with_tile<typename Run::space, Mask>(
       p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
         schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
-        if (many_keys && plan.heads_in_turn) {
-          constexpr std::int64_t most_short_parts = 16;
+        if (causal_like && plan.heads_in_turn) {
+          constexpr std::int64_t most_short_parts = 32;
           const auto parts = [&](std::int64_t bytes) { return (bytes_of_head(p) - 1) / bytes + 1; };
-          plan.split(std::max({std::int64_t(plan.splits), parts(cache_bytes),
+          plan.split(std::max({std::int64_t(plan.parts.count), parts(cache_bytes),
                                std::min(parts(shared_cache_bytes), most_short_parts)}),
-                     Atom::tile_keys);
+                     Atom::tile_keys, true);
         }
-        states = decltype(states)::take(run, p, rows.count, plan.splits);
+        states = decltype(states)::take(run, p, plan.parts);
         launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
       });
   return states;
@@ -108,14 +108,14 @@ void output_pass(const std::string& label, Run& run, const problem<Element>& p, 
   const bool heads_differ = bound.varies_by_head();
   const auto merged = [&]<class Atom>(std::type_identity<Atom>, const schedule& plan,
                                       const auto&... data) {
-    const auto states = row_states<accumulator_of<Element>>::take(run, p, rows.count, plan.splits);
+    const auto states = row_states<accumulator_of<Element>>::take(run, p, plan.parts);
     launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
     for_each_row("delta_attention::merge_splits", run, p.batches(), rows.count, p.query_heads(),
                  store_merged<Element>{states, rows, to});
   };
   const auto tiled = [&]<class Atom>(std::type_identity<Atom> atom, const auto&... data) {
     const schedule plan = tile_schedule<Atom>(run.instance(), p, heads_differ, rows);
-    if (plan.splits > 1)
+    if (plan.parts.count > 1)
       merged(atom, plan, data...);
     else
       launch<Atom>(label, run, p, bound, plan, store_output<Element>{to}, data...);

@@ -49,7 +49,7 @@ template <class Element> struct correct_anchors {
       dense = with_sink(dense, logit);
     }
     const std::int64_t token = anchors.first + anchor * anchors.step;
-    accumulator* difference = shown.out.row(std::int64_t(batch) * shown.splits, anchor, head);
+    accumulator* difference = shown.out.row(batch, shown.parts.place(0, anchor), head);
     Element* out = to.out.row(batch, token, head);
     // A lane has the same channels in both.
     s.for_each_channel(team, [&](int c, accumulator x) { difference[c] = x; });
@@ -112,7 +112,7 @@ void delta_passes(Run& run, const problem<Element>& p, const output<Element>& to
                   correct_anchors<Element>{seen, unseen, anchors, to});
   tensor<accumulator> corrections = seen.first();
   if (how.average > 1) {
-    corrections = unseen.first();
+    corrections = unseen.out;  // which nobody needs any more
     for_each_anchor(
         "delta_attention::average",
         average_differences<accumulator>{seen.first(), corrections, how.average,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/kernel/key_parts.hpp>
 #include <delta_attention/kernel/problem.hpp>
 #include <delta_attention/kernel/softmax.hpp>
 
@@ -27,13 +28,15 @@ template <class Value, class Accumulator> struct destination {
   }
 };
 
-// An epilogue says where rows go: row(rows, r, split, maximum, sum) is the destination of row r.
+// An epilogue says where rows go: row(rows, r, split, maximum, sum) is the destination of row r;
+// wants(rows, split): is there any?
 
 /// Output rows, with sink logits, and the lse where it was asked for.
 template <class Element> struct store_output {
   using accumulator = accumulator_of<Element>;
   output<Element> to;
 
+  static constexpr KOKKOS_FUNCTION bool wants(const tile_rows&, int) { return true; }
   KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum,
                                                         accumulator sum) const {
     const row_result<accumulator> r = finish_row(maximum, sum);
@@ -61,6 +64,7 @@ template <class Element> struct store_corrected {
       corrections;  // (batch, anchor, head, channel); data is null where there is nothing to add
   std::int64_t stride;
 
+  static constexpr KOKKOS_FUNCTION bool wants(const tile_rows&, int) { return true; }
   KOKKOS_INLINE_FUNCTION destination<Element, accumulator> row(const tile_rows& rows, int r,
                                                                int split, accumulator maximum,
                                                                accumulator sum) const {
@@ -73,18 +77,23 @@ template <class Element> struct store_corrected {
 };
 
 /// Partial states of rows: normalised output and lse in the accumulator's precision, without sink
-/// logits, at (batch * splits + split, ordinal of the token in its row set, head).
+/// logits, where `parts` says of the ordinal of the token in its row set.
 template <class Accumulator> struct store_state {
   tensor<Accumulator> out, lse;
-  int splits;
+  key_parts parts;
 
+  KOKKOS_INLINE_FUNCTION bool wants(const tile_rows& rows, int split) const {
+    return split < parts.of(rows.ordinal(rows.count - 1));
+  }
   KOKKOS_INLINE_FUNCTION destination<Accumulator, Accumulator> row(const tile_rows& rows, int r,
                                                                    int split, Accumulator maximum,
                                                                    Accumulator sum) const {
+    const std::int64_t row = rows.ordinal(r);
+    if (split >= parts.of(row)) return {nullptr, 0, nullptr, false};
     const row_result<Accumulator> x = finish_row(maximum, sum);
-    const std::int64_t batch = std::int64_t(rows.batch) * splits + split, token = rows.ordinal(r);
-    *lse.row(batch, token, rows.head(r)) = x.lse;
-    return {out.row(batch, token, rows.head(r)), x.factor, nullptr, true};
+    const std::int64_t place = parts.place(split, row);
+    *lse.row(rows.batch, place, rows.head(r)) = x.lse;
+    return {out.row(rows.batch, place, rows.head(r)), x.factor, nullptr, true};
   }
 };
 

@@ -31,8 +31,10 @@ struct attention_functor {
       attend_pipelined<Atom>(team, data, p, mask, plan, epilogue);
     } else {
       Atom atom(team, p);
-      for (std::int64_t i = team.league_rank(); i < plan.items(); i += team.league_size())
-        attend(atom, p, mask, plan.item(i), epilogue);
+      for (std::int64_t i = team.league_rank(); i < plan.items(); i += team.league_size()) {
+        const work_item item = plan.item(i);
+        if (epilogue.wants(item.rows, item.split)) attend(atom, p, mask, item, epilogue);
+      }
     }
   }
 };

@@ -52,15 +52,19 @@ template <int TileKeys, class Mask> class tile_walk {
         if (run.begin >= end_) return {{end_, end_}, true};
         at_ = run.begin;
         run_end_ = run.end < end_ ? run.end : end_;
+        together_ = 1;
       }
-      // Most tiles lie within many that all rows see, or none: ask for several at a time.
+      // Most tiles lie within many that all rows see, or none: ask for more at a time as long as
+      // that is so. What comes next is soon known where it changes.
       const std::int64_t tile_end = until(1);
-      std::int64_t end = until(8);
+      std::int64_t end = until(together_);
       mask::coverage coverage = mask_.classify(rows_, {at_, end});
-      if (coverage == mask::coverage::partial) {
+      if (coverage == mask::coverage::partial && end > tile_end) {
+        together_ = 1;
         end = tile_end;
         coverage = mask_.classify(rows_, {at_, end});
       }
+      if (together_ < 8) together_ *= 2;
       if (coverage == mask::coverage::empty) {
         at_ = end;
         continue;
@@ -87,6 +91,7 @@ template <int TileKeys, class Mask> class tile_walk {
   const mask::row_block& rows_;
   std::int64_t at_, end_;
   std::int64_t run_end_;  // to where the mask's interval reaches
+  int together_ = 1;      // tiles to ask for
   int seen_tiles_ = 0;    // whole ones that come next and that all rows see
 };
 

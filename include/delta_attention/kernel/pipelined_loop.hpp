@@ -22,11 +22,13 @@ struct pipelined_keys {
   mask::key_range keys;
   std::uint32_t is;
 
-  static constexpr std::uint32_t known = 1, first = 2, last = 4;
+  static constexpr std::uint32_t known = 1;            // always: of keys to come there is 0
+  static constexpr std::uint32_t first = 2, last = 4;  // of their item
   /// As many keys as there is room for, which all rows see.
   static constexpr std::uint32_t whole = 8;
   /// The same, for the rows of a panel.
   static KOKKOS_FUNCTION std::uint32_t whole_for(int panel) { return 16u << panel; }
+  template <int Panels> static constexpr std::uint32_t whole_for_all = 16u * ((1u << Panels) - 1);
 };
 
 /// What a launch has besides a problem: what the copy engine needs, with memory for a copy of it
@@ -40,10 +42,10 @@ template <class Maps, class Places> struct pipelined_launch {
 
 /// The warp that takes a team's items, walks over their tiles, tells the others of them and has
 /// keys copied; prepare() before the first copy.
-template <class Tile, class Loader, class Mask, class Prepare>
+template <class Tile, class Loader, class Mask, class Epilogue, class Prepare>
 KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const schedule& plan,
-                                           int team, int teams, std::int64_t* next_item,
-                                           const Prepare& prepare) {
+                                           const Epilogue& epilogue, int team, int teams,
+                                           std::int64_t* next_item, const Prepare& prepare) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
   using item_type = pipelined_item<panels>;
   std::int64_t mine = team, round = 0;
@@ -56,11 +58,13 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
   };
   const auto describe_next = [&]() -> const item_type& {
     return atom.template describe_item<item_type>([&](item_type& w) {  // called by one lane
-      const std::int64_t i = mine;
-      mine = take_next();  // it is there when that item is described
-      w.ends = i >= plan.items();
-      if (w.ends) return;
-      w.item = plan.item(i);
+      do {
+        const std::int64_t i = mine;
+        mine = take_next();  // it is there when that item is described
+        w.ends = i >= plan.items();
+        if (w.ends) return;
+        w.item = plan.item(i);
+      } while (!epilogue.wants(w.item.rows, w.item.split));
       const tile_rows& rows = w.item.rows;
       w.all = rows.block(0, rows.count);
       for (int x = 0; x < panels; ++x) {  // one without rows computes, and stores nothing
@@ -84,13 +88,13 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask, const
       pipelined_keys info{tile.keys, pipelined_keys::known | is_first};
       is_first = 0;
       if (following.keys.size() == 0) info.is |= pipelined_keys::last;
-      if (tile.keys.size() == Tile::tile_keys) {
-        if (tile.seen) info.is |= pipelined_keys::whole;
+      if (tile.seen && tile.keys.size() == Tile::tile_keys)
+        info.is |= pipelined_keys::whole | pipelined_keys::whole_for_all<panels>;
+      else if (tile.keys.size() == Tile::tile_keys)
         for (int x = 0; x < panels; ++x)
-          if (tile.seen || x * panel_rows >= rows.count ||
+          if (x * panel_rows >= rows.count ||
               mask.classify(work->panel[x], tile.keys) == mask::coverage::full)
             info.is |= pipelined_keys::whole_for(x);
-      }
       atom.copy_keys(rows, info);
       tile = following;
       // The next item's queries shall be there when this one ends; it can only be described once
@@ -135,7 +139,8 @@ template <class Tile, class Loader> KOKKOS_FORCEINLINE_FUNCTION void load_querie
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
 /// together, behind the softmax of the others. What few tiles need stands behind as few branches as
-/// possible: each took some 40 of a tile's 2,500 cycles (docs/performance.md).
+/// possible, and an item's first tile, beside which nothing is summed, goes the way of all others:
+/// it is the size of the loop that lets the compiler keep its registers (docs/performance.md).
 template <class Tile, class Consumer, class Element, class Mask, class Epilogue>
 KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
                                          const Mask& mask, const Epilogue& epilogue) {
@@ -181,7 +186,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       }
       atom.free_keys();
       next_is = atom.template look_for_keys<pipelined_keys>();
-      atom.aim();
+      atom.aim();  // beside the exponentials, since it takes long
       atom.exponentials();
       // The sum before follows the products, and ends before its weights' registers take others.
       atom.finish_weighted_sum();
@@ -226,8 +231,8 @@ KOKKOS_FORCEINLINE_FUNCTION void attend_pipelined(const Member& team,
     if constexpr (has_places) maps = data.places + team.league_rank();
     if (lane.warp() == 0) {
       typename Atom::loader atom(lane, *maps, 0);
-      load_keys<Atom>(atom, mask, plan, team.league_rank(), team.league_size(), data.next_item,
-                      [&] {
+      load_keys<Atom>(atom, mask, plan, epilogue, team.league_rank(), team.league_size(),
+                      data.next_item, [&] {
                         if constexpr (has_places)
                           atom.publish(data.maps.keys, data.places[team.league_rank()].keys);
                       });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/kernel/divisor.hpp>
 #include <delta_attention/mask/mask.hpp>
 #include <delta_attention/tensor/tensor.hpp>
 
@@ -50,18 +51,15 @@ struct row_set {
 /// which share the tile. Row 0 is head `first_head + shift` of the token with the ordinal
 /// `first_ordinal` in the set.
 struct tile_rows {
-  int batch, kv_head, first_head, heads, count, shift;
+  int batch, kv_head, first_head, count, shift;
+  divisor heads;
   std::int64_t first_ordinal;
   row_set set;
   std::int64_t query_offset;
 
-  KOKKOS_FUNCTION std::int64_t ordinal(int r) const {
-    return first_ordinal + unsigned(shift + r) / unsigned(heads);
-  }
+  KOKKOS_FUNCTION std::int64_t ordinal(int r) const { return first_ordinal + (shift + r) / heads; }
   KOKKOS_FUNCTION std::int64_t token(int r) const { return set.first + ordinal(r) * set.step; }
-  KOKKOS_FUNCTION int head(int r) const {
-    return first_head + int(unsigned(shift + r) % unsigned(heads));
-  }
+  KOKKOS_FUNCTION int head(int r) const { return first_head + (shift + r) % heads; }
   KOKKOS_FUNCTION std::int64_t position(int r) const { return token(r) + query_offset; }
   /// The block that rows a <= r < b make for the mask.
   KOKKOS_FUNCTION mask::row_block block(int a, int b) const {
@@ -77,10 +75,10 @@ template <class T> class row_steps {
       : at_(x.row(rows.batch, rows.token(r), rows.head(r))),
         step_(step / rows.heads * rows.set.step * x.token_stride +
               step % rows.heads * x.head_stride),
-        wrap_(rows.set.step * x.token_stride - rows.heads * x.head_stride),
+        wrap_(rows.set.step * x.token_stride - rows.heads.value() * x.head_stride),
         head_(rows.head(r) - rows.first_head),
         more_heads_(step % rows.heads),
-        heads_(rows.heads) {}
+        heads_(rows.heads.value()) {}
 
   /// For a row that exists.
   KOKKOS_FUNCTION T* operator*() const { return at_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <delta_attention/kernel/key_parts.hpp>
 #include <delta_attention/kernel/problem.hpp>
 
 namespace delta_attention::kernel {
@@ -23,9 +24,10 @@ struct work_item {
 /// tile of all heads or, with heads in turn, tiles of the same head and part of its keys.
 struct schedule {
   row_set set;
-  int batches, heads_outer,
-      heads_inner;  // tiles: heads_outer of them side by side, each with heads_inner query heads
-  int group, tile_rows_, splits;
+  int batches, heads_outer;  // tiles: heads_outer of them side by side,
+  divisor heads_inner;       // each with so many query heads
+  int group, tile_rows_;
+  key_parts parts;
   std::int64_t keys, keys_per_split, query_offset, tiles;
   bool heads_in_turn = false;
 
@@ -40,21 +42,25 @@ struct schedule {
         heads_inner(heads_differ ? 1 : p.group() * kv_heads_together),
         group(p.group()),
         tile_rows_(rows_per_tile),
-        splits(1),
+        parts(rows.count),
         keys(p.keys()),
         keys_per_split(keys),
         query_offset(p.query_offset) {
-    tiles = (rows.count * heads_inner + rows_per_tile - 1) / rows_per_tile;
+    tiles = (rows.count * heads_inner.value() + rows_per_tile - 1) / rows_per_tile;
   }
-  /// Cuts the keys into at most `ways` parts of whole `tile_keys`.
-  void split(std::int64_t ways, int tile_keys) {
+  /// Cuts the keys into at most `ways` parts of whole `tile_keys`. `within_causal`: no row sees
+  /// beyond its position.
+  void split(std::int64_t ways, int tile_keys, bool within_causal = false) {
     if (ways <= 1) return;
     keys_per_split = (keys + ways - 1) / ways;
     keys_per_split = (keys_per_split + tile_keys - 1) / tile_keys * tile_keys;
-    splits = keys == 0 ? 1 : int((keys + keys_per_split - 1) / keys_per_split);
+    parts.count = keys == 0 ? 1 : int((keys + keys_per_split - 1) / keys_per_split);
+    if (!within_causal) return;
+    const std::int64_t position = std::max<std::int64_t>(set.first + query_offset, 0);
+    parts.end_with_rows((position + set.step - 1) / set.step, set.step, keys_per_split);
   }
 
-  KOKKOS_FUNCTION std::int64_t items() const { return tiles * splits * heads_outer * batches; }
+  KOKKOS_FUNCTION std::int64_t items() const { return tiles * parts.count * heads_outer * batches; }
   KOKKOS_FUNCTION work_item item(std::int64_t i) const {
     work_item w;
     const auto next = [&i](std::int64_t count) {
@@ -66,22 +72,22 @@ struct schedule {
     int outer;
     if (heads_in_turn) {
       tile = next(tiles);
-      w.split = int(next(splits));
+      w.split = int(next(parts.count));
       w.rows.batch = int(next(batches));
       outer = int(i);
     } else {
       outer = int(next(heads_outer));
       w.rows.batch = int(next(batches));
-      w.split = int(next(splits));
+      w.split = int(next(parts.count));
       tile = i;
     }
     const std::int64_t begin = (tiles - 1 - tile) * tile_rows_;
-    const std::int64_t left = set.count * heads_inner - begin;
+    const std::int64_t heads = heads_inner.value(), left = set.count * heads - begin;
     w.rows.count = int(left < tile_rows_ ? left : tile_rows_);
     w.rows.heads = heads_inner;
-    w.rows.first_ordinal = begin / heads_inner;
-    w.rows.shift = int(begin % heads_inner);
-    w.rows.first_head = outer * heads_inner;
+    w.rows.first_ordinal = begin / heads;
+    w.rows.shift = int(begin - w.rows.first_ordinal * heads);
+    w.rows.first_head = outer * heads_inner.value();
     w.rows.kv_head = w.rows.first_head / group;
     w.rows.set = set;
     w.rows.query_offset = query_offset;

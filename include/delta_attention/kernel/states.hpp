@@ -12,27 +12,27 @@
 
 namespace delta_attention::kernel {
 
-/// Partial states of a row set: `splits` of them a row, at (batch * splits + split, row, head).
+/// Partial states of a row set, at (batch, their place, head).
 template <class Accumulator> struct row_states {
   tensor<Accumulator> out, lse;
-  int splits = 1;
+  key_parts parts;
 
   template <class Run, class Element>
-  static row_states take(Run& run, const problem<Element>& p, std::int64_t rows, int splits) {
-    const std::int64_t batches = std::int64_t(p.batches()) * splits, heads = p.query_heads(),
-                       dv = p.value_size(), count = batches * rows * heads;
-    return {
-        {run.template take<Accumulator>(count * dv), batches, rows, heads, dv, rows * heads * dv,
-         heads * dv, dv},
-        {run.template take<Accumulator>(count), batches, rows, heads, 1, rows * heads, heads, 1},
-        splits};
+  static row_states take(Run& run, const problem<Element>& p, const key_parts& parts) {
+    const std::int64_t batches = p.batches(), places = parts.states(), heads = p.query_heads(),
+                       dv = p.value_size(), count = batches * places * heads;
+    return {{run.template take<Accumulator>(count * dv), batches, places, heads, dv,
+             places * heads * dv, heads * dv, dv},
+            {run.template take<Accumulator>(count), batches, places, heads, 1, places * heads,
+             heads, 1},
+            parts};
   }
-  store_state<Accumulator> epilogue() const { return {out, lse, splits}; }
-  /// The outputs of the first states, as (batch, row, head, channel).
+  store_state<Accumulator> epilogue() const { return {out, lse, parts}; }
+  /// The outputs of the first parts, as (batch, row, head, channel), where all rows have all parts.
   tensor<Accumulator> first() const {
     tensor<Accumulator> t = out;
-    t.batches /= splits;
-    t.batch_stride *= splits;
+    t.tokens = parts.rows;
+    t.token_stride *= parts.count;
     return t;
   }
 };
@@ -94,8 +94,12 @@ template <class T> class merged_states {
   template <class Member>
   KOKKOS_INLINE_FUNCTION merged_states(const Member& team, const row_states<T>& states, int batch,
                                        std::int64_t row, int head)
-      : states_(states), first_(std::int64_t(batch) * states.splits), row_(row), head_(head) {
-    const auto parts = Kokkos::ThreadVectorRange(team, states_.splits);
+      : states_(states),
+        first_(states.parts.place(0, row)),
+        batch_(batch),
+        head_(head),
+        count_(states.parts.of(row)) {
+    const auto parts = Kokkos::ThreadVectorRange(team, count_);
     Kokkos::parallel_reduce(
         parts, [&](int s, T& top) { top = top < part(s) ? part(s) : top; }, Kokkos::Max<T>(top_));
     Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(part(s)); }, sum_);
@@ -107,7 +111,7 @@ template <class T> class merged_states {
   template <class Member, class F>
   KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
     constexpr int lanes = 32, together = 4;
-    const int channels = int(states_.out.channels), splits = states_.splits;
+    const int channels = int(states_.out.channels), splits = count_;
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes), [&](int lane) {
       for (int first = lane; first < channels; first += lanes * together) {
         T merged[together] = {};
@@ -117,7 +121,7 @@ template <class T> class merged_states {
           T part_of[Count], value[Count][together];
           for (int n = 0; n < Count; ++n) {
             part_of[n] = part(s + n);
-            const T* from = states_.out.row(first_ + s + n, row_, head_);
+            const T* from = states_.out.row(batch_, first_ + s + n, head_);
             for (int i = 0; i < together; ++i) {
               const int c = first + i * lanes;
               value[n][i] = from[c < channels ? c : first];
@@ -140,15 +144,15 @@ template <class T> class merged_states {
 
  private:
   static constexpr T nothing = -Kokkos::Experimental::infinity_v<T>;
-  KOKKOS_INLINE_FUNCTION T part(int s) const { return *states_.lse.row(first_ + s, row_, head_); }
+  KOKKOS_INLINE_FUNCTION T part(int s) const { return *states_.lse.row(batch_, first_ + s, head_); }
   // An empty state's is 0, also where all are empty.
   KOKKOS_INLINE_FUNCTION T weight(T part) const {
     return part == nothing ? T(0) : Kokkos::exp(part - top_);
   }
 
   const row_states<T>& states_;
-  std::int64_t first_, row_;
-  int head_;
+  std::int64_t first_;
+  int batch_, head_, count_;
   T top_ = nothing, sum_ = 0;
 };
 
