@@ -53,6 +53,14 @@ std::vector<contract> shapes() {
          c.k = c.at(1, {2, f::keys, 8, f::d}), c.v = c.at(2, {2, f::keys, 8, f::dv});
          c.attention();
        }},
+      {"more heads a kv head than can be divided by",
+       {"1000001 heads", "1 kv heads", "at most 1000000"},
+       [](f& c) {
+         c.q = c.at(0, {2, f::queries, 1'000'001, f::d});
+         c.out = c.at(3, {2, f::queries, 1'000'001, f::dv});
+         c.k = c.at(1, {2, f::keys, 1, f::d}), c.v = c.at(2, {2, f::keys, 1, f::dv});
+         c.attention();
+       }},
       {"no heads",
        {"q", "0 heads"},
        [](f& c) {

@@ -128,9 +128,9 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
         std::tuple{16, 3, false}, std::tuple{23, 3, false}, std::tuple{64, 3, false},
         std::tuple{12, 17, true}}) {
     const shape s{.batches = 2, .queries = queries, .query_heads = 2, .value_size = 136};
-    da::kernel::key_parts layout(queries);
-    layout.count = parts;
-    if (rows_end) layout.end_with_rows(0, 1, 1);  // row r has the states of parts 0 to r
+    da::kernel::key_parts of_rows(queries);
+    of_rows.count = parts;
+    if (rows_end) of_rows.end_with_rows(0, 1, 1);  // row r has the states of parts 0 to r
     std::vector<oracle::state<double>> states;
     for (int part = 0; part < parts; ++part) {
       states.push_back(random_state<accumulator>(s, static_cast<unsigned>(part)));
@@ -138,7 +138,7 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
         lse = static_cast<accumulator>(lse / 10);  // many of them weigh something
     }
     shape together = s;
-    together.queries = layout.states();
+    together.queries = of_rows.states();
     oracle::state<double> all{{s.batches, together.queries, s.query_heads, s.value_size},
                               {s.batches, together.queries, s.query_heads, 1}};
     for (integer batch = 0; batch < s.batches; ++batch)
@@ -146,14 +146,14 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
         for (integer head = 0; head < s.query_heads; ++head)
           for (int p = 0; p < parts; ++p) {
             auto& part = states[static_cast<std::size_t>(p)];
-            if (p < layout.of(row)) {
-              all.lse(batch, layout.place(p, row), head, 0) = part.lse(batch, row, head, 0);
+            if (p < of_rows.of(row)) {
+              all.lse(batch, of_rows.place(p, row), head, 0) = part.lse(batch, row, head, 0);
             } else {
               part.lse(batch, row, head, 0) = -std::numeric_limits<double>::infinity();
             }
             for (integer e = 0; e < s.value_size; ++e) {
-              if (p < layout.of(row))
-                all.out(batch, layout.place(p, row), head, e) = part.out(batch, row, head, e);
+              if (p < of_rows.of(row))
+                all.out(batch, of_rows.place(p, row), head, e) = part.out(batch, row, head, e);
               else
                 part.out(batch, row, head, e) = 0;
             }
@@ -167,11 +167,11 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
     from.upload(all);
     Kokkos::fence("test: inputs are ready");
     const da::kernel::execution<exec_space, true> run(exec);
-    da::kernel::for_each_row(
-        "test_merge: parts", run, s.batches, s.queries, s.query_heads,
-        da::kernel::store_merged<element>{{da::erase(from.out.view()), da::erase(from.lse), layout},
-                                          {0, 1, s.queries},
-                                          {da::erase(to.out.view()), da::erase(to.lse), {}}});
+    da::kernel::for_each_row("test_merge: parts", run, s.batches, s.queries, s.query_heads,
+                             da::kernel::store_merged<element>{
+                                 {da::erase(from.out.view()), da::erase(from.lse), of_rows},
+                                 {0, 1, s.queries},
+                                 {da::erase(to.out.view()), da::erase(to.lse), {}}});
     exec.fence("test: results are ready");
 
     const auto merged = [&](auto number) {
@@ -190,6 +190,51 @@ TEMPLATE_LIST_TEST_CASE("merged states: any number of parts", "[merge]", merge_s
     INFO(setup_name<TestType>() << ", " << parts << " parts");
     CHECK(error == "");
     CHECK(to.out.untouched());
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("merge: parts of the keys, with states only where rows see them", "[merge]",
+                        best_setups) {
+  using exec_space = typename TestType::execution_space;
+  using element = typename TestType::element;
+  using family = da::arch::preferred<exec_space, element>;
+  // More keys than rows, rows that see nothing, rows beyond all keys.
+  for (const auto& [queries, keys, offset] :
+       {std::tuple{300, 700, 400}, std::tuple{700, 500, -200}, std::tuple{90, 600, 560}}) {
+    const shape s{.batches = 2, .queries = queries, .keys = keys, .query_heads = 6, .kv_heads = 2};
+    for (const bool in_turn : {false, true}) {
+      problem_of<TestType> p(s, {.query_offset = offset});
+      bool skips = false;
+      const auto got = run(p, [&](const auto& options) {
+        const auto c = da::kernel::checked(p.exec, p.q_buffer.view(), p.k_buffer.view(),
+                                           p.v_buffer.view(), p.out_buffer.view(), options);
+        const da::kernel::row_set rows{0, 1, queries};
+        const auto bound = da::mask::bind(da::causal{}, c.in.geometry());
+        da::kernel::run_passes(p.exec, options, [&](auto& run) {
+          family::template with_tile<exec_space, std::decay_t<decltype(bound)>>(
+              c.in, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
+                da::kernel::schedule plan(c.in, rows, false, Atom::tile_rows);
+                plan.heads_in_turn = in_turn;
+                plan.split(keys / Atom::tile_keys, Atom::tile_keys, true);
+                skips = plan.parts.states() < queries * plan.parts.count;
+                const auto states = da::kernel::row_states<da::accumulator_of<element>>::take(
+                    run, c.in, plan.parts);
+                da::kernel::launch<Atom>("test_merge: states", run, c.in, bound, plan,
+                                         states.epilogue(), data...);
+                da::kernel::for_each_row("test_merge: merged", run, s.batches, queries,
+                                         s.query_heads,
+                                         da::kernel::store_merged<element>{states, rows, c.out});
+              });
+        });
+      });
+      const std::string error =
+          judge<family>(got, p, [](const auto& q, const auto& k, const auto& v, const auto& o) {
+            return oracle::attention(q, k, v, oracle::causal(), o);
+          });
+      INFO(setup_name<TestType>() << ", " << describe(s) << ", heads in turn " << in_turn);
+      CHECK(error == "");
+      CHECK((skips || offset == 560));
+    }
   }
 }
 

@@ -87,14 +87,19 @@ TEST_CASE("schedule: one place for each state of a row, none for what it cannot 
             INFO(rows << " rows from " << first << " by " << step << ", " << count << " parts of "
                       << keys);
             std::vector<int> taken(std::size_t(parts.states()));
-            bool sees_all = true;
+            bool sees_all = true, sees_little = true;
             for (int row = 0; row < rows; ++row) {
               for (int s = 0; s < parts.of(row); ++s) ++taken.at(std::size_t(parts.place(s, row)));
-              // The next part, if there is one, begins after the row.
+              // The row's last part begins before it (the rows' steps and the parts' do not fit),
+              if (keys >= step)
+                sees_little = sees_little &&
+                              (parts.of(row) - 1) * (keys / step) * step < first + (row + 1) * step;
+              // and the next one, if there is one, after it.
               sees_all =
                   sees_all && (parts.of(row) == count || first + row * step < parts.of(row) * keys);
             }
             CHECK(sees_all);
+            CHECK(sees_little);
             CHECK(std::count(taken.begin(), taken.end(), 1) == std::ptrdiff_t(taken.size()));
           }
 }
@@ -119,11 +124,12 @@ TEST_CASE("schedule: items whose rows have no states are known", "[schedule]") {
 }
 
 TEST_CASE("schedule: quotients by multiplication", "[schedule]") {
-  bool same = true;
   for (int d : {1, 2, 3, 5, 7, 12, 96, 127, 128, 4095, 65537, (1 << 20) - 1}) {
+    CAPTURE(d);
+    bool same = true;
     const divisor by(d);
     for (int n = 0; n < 1 << 20; n += n < 5000 ? 1 : 97) same = same && n / by == n / d;
     for (int n = d - 1; n < 1 << 20; n += d) same = same && n / by == n / d && n % by == n % d;
+    CHECK(same);
   }
-  CHECK(same);
 }

@@ -124,7 +124,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void skip_weighted_sum() { lane_.commit_products(); }
   /// O = P V, or O += P V where `add`, of the values that were awaited and the packed weights.
   __device__ void start_weighted_sum(bool add) {
-    // Values lie as far behind the keys of the same turn, in halves instead of whole rows.
+    // Values lie behind the keys of the same turn, and their descriptor has the distance of halves.
     const int values_at =
         keys_at_ + (tile::values - tile::keys) / 16 + (tile::half_bytes / 16 - 1) * 0x10000;
     lane_.settle(panel_.output[0]);

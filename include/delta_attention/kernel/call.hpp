@@ -152,6 +152,9 @@ auto checked(const Exec&, const Q& q, const K& k, const V& v, const Out& out,
   require_equal("kv heads", "v", tv.heads, "k", tk.heads);
   require(tq.heads % tk.heads == 0, "k has ", tk.heads, " kv heads, which do not divide the ",
           tq.heads, " heads of q");
+  constexpr std::int64_t most_together = 1'000'000;  // kernel::divisor's, less a tile
+  require(tq.heads / tk.heads <= most_together, "q has ", tq.heads, " heads for ", tk.heads,
+          " kv heads, but at most ", most_together, " heads can share one");
   require_head_size("q", tq.channels);
   require_head_size("v", tv.channels);
   require_equal("channels", "k", tk.channels, "q", tq.channels);

@@ -77,7 +77,8 @@ template <class Element> struct store_corrected {
 };
 
 /// Partial states of rows: normalised output and lse in the accumulator's precision, without sink
-/// logits, where `parts` says of the ordinal of the token in its row set.
+/// logits, where `parts` has a place for the row's ordinal in its set; parts that a row does not
+/// see have none.
 template <class Accumulator> struct store_state {
   tensor<Accumulator> out, lse;
   key_parts parts;

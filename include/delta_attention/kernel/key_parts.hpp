@@ -21,9 +21,9 @@ class key_parts {
   void end_with_rows(std::int64_t start, std::int64_t step, std::int64_t keys) {
     if (rows == 0 || keys < step) return;
     rows_apart_ = keys / step;
-    start_ = start;
-    count = of(rows - 1);  // beyond it nobody sees anything
-    before_start_ = parts_before(start);
+    start_ = std::min(start, count * rows_apart_);  // beyond it rows see all parts
+    count = of(rows - 1);                           // beyond it nobody sees anything
+    before_start_ = parts_before(start_);
   }
 
   /// How many parts have a state of the row: the first ones.

@@ -54,8 +54,8 @@ template <int TileKeys, class Mask> class tile_walk {
         run_end_ = run.end < end_ ? run.end : end_;
         together_ = 1;
       }
-      // Most tiles lie within many that all rows see, or none: ask for more at a time as long as
-      // that is so. What comes next is soon known where it changes.
+      // Most tiles lie within many that all rows see, or none: ask for one, then for more at a time
+      // until they differ. So it is soon known what comes next where that changes.
       const std::int64_t tile_end = until(1);
       std::int64_t end = until(together_);
       mask::coverage coverage = mask_.classify(rows_, {at_, end});

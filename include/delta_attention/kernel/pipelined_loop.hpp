@@ -22,7 +22,7 @@ struct pipelined_keys {
   mask::key_range keys;
   std::uint32_t is;
 
-  static constexpr std::uint32_t known = 1;            // always: of keys to come there is 0
+  static constexpr std::uint32_t known = 1;  // set in all, so that 0 can mean: not here yet
   static constexpr std::uint32_t first = 2, last = 4;  // of their item
   /// As many keys as there is room for, which all rows see.
   static constexpr std::uint32_t whole = 8;
@@ -200,6 +200,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       }
       atom.take_turn();
       atom.start_scores();
+      // (After the first tile there was nothing to rescale, and there is nothing to add to.)
       atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
       atom.pass_turn();
     }

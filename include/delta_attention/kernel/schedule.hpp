@@ -3,6 +3,9 @@
 #include <delta_attention/kernel/key_parts.hpp>
 #include <delta_attention/kernel/problem.hpp>
 
+#include <algorithm>
+#include <cstdint>
+
 namespace delta_attention::kernel {
 
 /// Teams for `count` items: one each, as far as Kokkos' int goes, and the 2^32 threads along one
@@ -54,6 +57,7 @@ struct schedule {
     if (ways <= 1) return;
     keys_per_split = (keys + ways - 1) / ways;
     keys_per_split = (keys_per_split + tile_keys - 1) / tile_keys * tile_keys;
+    parts = key_parts(set.count);
     parts.count = keys == 0 ? 1 : int((keys + keys_per_split - 1) / keys_per_split);
     if (!within_causal) return;
     const std::int64_t position = std::max<std::int64_t>(set.first + query_offset, 0);

@@ -133,7 +133,8 @@ template <class T> class merged_states {
           }
         };
         int s = 0;
-        for (; s + 8 <= splits; s += 8) add(s, std::integral_constant<int, 8>{});
+        if constexpr (sizeof(T) == 4)  // more than registers hold of double
+          for (; s + 8 <= splits; s += 8) add(s, std::integral_constant<int, 8>{});
         for (; s + 4 <= splits; s += 4) add(s, std::integral_constant<int, 4>{});
         for (; s < splits; ++s) add(s, std::integral_constant<int, 1>{});
         for (int i = 0; i < together; ++i)
