@@ -61,7 +61,7 @@ schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_d
 /// (`causal_like`) to rows far apart, teams would each read other keys at a time: the keys are cut
 /// into parts that the cache holds, and all rows meet one part after the other. Every part is one
 /// more state to keep of each row after it (4.5 GB of them for the 32 parts of 1M keys, 32 heads of
-/// d 128 and a stride of 64): more than 32 are as long as the whole cache.
+/// d 128 and a stride of 64): beyond that the parts grow, up to the whole cache.
 template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                  const row_set& rows, bool causal_like) {
