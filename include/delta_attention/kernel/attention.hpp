@@ -39,22 +39,26 @@ void tiled_pass(const std::string& label, Run& run, const problem<Element>& p, c
       });
 }
 
-/// Cuts the keys until there are `wanted` items, or the parts have less than `least_tiles`.
-template <class Atom> schedule split(schedule plan, std::int64_t wanted, std::int64_t least_tiles) {
+/// Cuts the keys until there are `wanted` items, or the parts have less than `least` tiles.
+template <class Atom> schedule split(schedule plan, std::int64_t wanted, std::int64_t least) {
   constexpr std::int64_t most = 64;
-  const std::int64_t least_keys = least_tiles * Atom::tile_keys;
+  const std::int64_t least_keys = least * Atom::tile_keys;
   plan.split(
       std::min({most, wanted / std::max<std::int64_t>(plan.items(), 1), plan.keys / least_keys}),
       Atom::tile_keys);
   return plan;
 }
 
+/// A part of keys with fewer tiles is not worth its states.
+inline constexpr std::int64_t least_tiles = 8;
+
 /// The schedule of tiles of rows: several items for every thread or team, since under a causal mask
 /// they differ in length.
 template <class Atom, class Exec, class Element>
 schedule tile_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                        const row_set& rows) {
-  return split<Atom>(tiles_of<Atom>(p, heads_differ, rows), 4 * Atom::wanted_items(exec), 8);
+  return split<Atom>(tiles_of<Atom>(p, heads_differ, rows), 4 * Atom::wanted_items(exec),
+                     least_tiles);
 }
 
 /// States of the rows of a set under one mask. Of one that shows most keys up to a row's own
@@ -66,19 +70,25 @@ template <class Family, class Run, class Element, class Mask>
 auto states_pass(const std::string& label, Run& run, const problem<Element>& p, const Mask& bound,
                  const row_set& rows, bool causal_like) {
   row_states<accumulator_of<Element>> states;
-  Family::template with_tile<typename Run::space, Mask>(
-      p, [&]<class Atom>(std::type_identity<Atom>, const auto&... data) {
-        schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
-        if (causal_like && plan.heads_in_turn) {
-          constexpr std::int64_t most_short_parts = 32;
-          const auto parts = [&](std::int64_t bytes) { return (bytes_of_head(p) - 1) / bytes + 1; };
-          plan.split(std::max({std::int64_t(plan.parts.count), parts(cache_bytes),
-                               std::min(parts(shared_cache_bytes), most_short_parts)}),
-                     Atom::tile_keys, true);
-        }
-        states = decltype(states)::take(run, p, plan.parts);
-        launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
-      });
+  Family::template with_tile<typename Run::space, Mask>(p, [&]<class Atom>(std::type_identity<Atom>,
+                                                                           const auto&... data) {
+    schedule plan = tile_schedule<Atom>(run.instance(), p, bound.varies_by_head(), rows);
+    if (causal_like && plan.heads_in_turn) {
+      constexpr std::int64_t most_short_parts = 32;
+      const auto parts = [](std::int64_t bytes, std::int64_t cache) {
+        return (bytes - 1) / cache + 1;
+      };
+      // Where there are fewer tiles than teams, the teams read several parts at a time.
+      const std::int64_t bytes = bytes_of_head(p),
+                         at_once = (Atom::wanted_items(run.instance()) - 1) / plan.tiles + 1;
+      plan.split(std::max({std::int64_t(plan.parts.count), parts(bytes, cache_bytes),
+                           std::min({parts(at_once * bytes, shared_cache_bytes), most_short_parts,
+                                     plan.keys / (least_tiles * Atom::tile_keys)})}),
+                 Atom::tile_keys, true);
+    }
+    states = decltype(states)::take(run, p, plan.parts);
+    launch<Atom>(label, run, p, bound, plan, states.epilogue(), data...);
+  });
   return states;
 }
 
