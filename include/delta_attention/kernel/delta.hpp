@@ -39,15 +39,11 @@ template <class Element> struct correct_anchors {
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t anchor, int head,
                                   const Member& team) const {
-    const merged_states<accumulator> s(team, shown, batch, anchor, head),
-        h(team, hidden, batch, anchor, head);
+    const merged_states<accumulator> s(shown, batch, anchor, head), h(hidden, batch, anchor, head);
     const merge_weights<accumulator> w(s.lse(), h.lse());
-    row_result<accumulator> sparse{1, s.lse()}, dense{1, w.lse};
-    if (to.sink_logits.data != nullptr) {
-      const accumulator logit = *to.sink_logits.row(0, 0, head);
-      sparse = with_sink(sparse, logit);
-      dense = with_sink(dense, logit);
-    }
+    const accumulator logit = to.sink_logit(head);
+    const auto sparse = with_sink<accumulator>({1, s.lse()}, logit),
+               dense = with_sink<accumulator>({1, w.lse}, logit);
     const std::int64_t token = anchors.first + anchor * anchors.step;
     accumulator* difference = shown.out.row(batch, shown.parts.place(0, anchor), head);
     Element* out = to.out.row(batch, token, head);

@@ -39,6 +39,13 @@ template <class Element> struct output {
   tensor<Element> out;
   tensor<accumulator_of<Element>> lse;
   tensor<const float> sink_logits;  // one batch, one token
+
+  /// The logit that joins the rows of a head; -infinity joins nothing.
+  KOKKOS_FUNCTION accumulator_of<Element> sink_logit(int head) const {
+    using accumulator = accumulator_of<Element>;
+    return sink_logits.data == nullptr ? -Kokkos::Experimental::infinity_v<accumulator>
+                                       : accumulator(*sink_logits.row(0, 0, head));
+  }
 };
 
 /// The query tokens first, first + step, ... of a call, `count` of them.

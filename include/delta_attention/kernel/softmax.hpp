@@ -44,9 +44,11 @@ template <class T> KOKKOS_INLINE_FUNCTION row_result<T> finish_row(T maximum, T 
   return {T(1) / sum, (maximum + Kokkos::log2(sum)) * T(ln_2)};
 }
 
-/// Adds a learned sink logit to the denominator of a row; a row that sees no key stays as it is.
+/// Adds a learned sink logit to the denominator of a row, unless it is -infinity; a row that sees
+/// no key stays as it is.
 template <class T> KOKKOS_INLINE_FUNCTION row_result<T> with_sink(row_result<T> r, T logit) {
-  if (r.lse == -Kokkos::Experimental::infinity_v<T>) return r;
+  constexpr T nothing = -Kokkos::Experimental::infinity_v<T>;
+  if (logit == nothing || r.lse == nothing) return r;
   const T top = r.lse > logit ? r.lse : logit;
   const T keys = Kokkos::exp(r.lse - top), all = keys + Kokkos::exp(logit - top);
   // The share is not exp(r.lse - lse), which would carry the rounding of a large lse.

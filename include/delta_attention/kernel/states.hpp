@@ -88,22 +88,14 @@ template <class T> struct merge_weights {
   }
 };
 
-/// All states of one row, merged.
+/// All states of one row, merged. Every lane reads all their lses: it takes no longer than to
+/// exchange what lanes find, and is simpler.
 template <class T> class merged_states {
  public:
-  template <class Member>
-  KOKKOS_INLINE_FUNCTION merged_states(const Member& team, const row_states<T>& states, int batch,
-                                       std::int64_t row, int head)
-      : states_(states),
-        first_(states.parts.place(0, row)),
-        batch_(batch),
-        head_(head),
-        count_(states.parts.of(row)) {
-    const auto parts = Kokkos::ThreadVectorRange(team, count_);
-    Kokkos::parallel_reduce(
-        parts, [&](int s, T& top) { top = top < part(s) ? part(s) : top; }, Kokkos::Max<T>(top_));
-    Kokkos::parallel_reduce(parts, [&](int s, T& sum) { sum += weight(part(s)); }, sum_);
-  }
+  KOKKOS_INLINE_FUNCTION merged_states(const row_states<T>& states, int batch, std::int64_t row,
+                                       int head)
+      : merged_states(states, batch, states.parts.place(0, row), head, states.parts.of(row)) {}
+
   KOKKOS_INLINE_FUNCTION T lse() const {
     return sum_ > 0 ? top_ + Kokkos::log(sum_) : sum_ == 0 ? nothing : sum_;
   }
@@ -111,49 +103,65 @@ template <class T> class merged_states {
   template <class Member, class F>
   KOKKOS_INLINE_FUNCTION void for_each_channel(const Member& team, const F& f) const {
     constexpr int lanes = 32, together = 4;
-    const int channels = int(states_.out.channels), splits = count_;
+    const T scale = sum_ == 0 ? T(0) : T(1) / sum_;
     Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, lanes), [&](int lane) {
-      for (int first = lane; first < channels; first += lanes * together) {
+      for (int first = lane; first < channels_; first += lanes * together) {
         T merged[together] = {};
-        // All loads of `Count` states are on their way before one is used: a few rows over many
-        // keys have tens of states, and little else that hides a load's latency.
-        const auto add = [&]<int Count>(int s, std::integral_constant<int, Count>) {
-          T part_of[Count], value[Count][together];
+        for_each_step([&]<int Count>(int s, std::integral_constant<int, Count>) {
+          T lse[Count], value[Count][together];
           for (int n = 0; n < Count; ++n) {
-            part_of[n] = part(s + n);
-            const T* from = states_.out.row(batch_, first_ + s + n, head_);
+            lse[n] = lse_[(s + n) * lse_stride_];
+            const T* from = out_ + (s + n) * out_stride_;
             for (int i = 0; i < together; ++i) {
               const int c = first + i * lanes;
-              value[n][i] = from[c < channels ? c : first];
+              value[n][i] = from[c < channels_ ? c : first];
             }
           }
-          for (int n = 0; n < Count; ++n) {  // an empty state is zeros
-            const T share = sum_ == 0 ? T(0) : weight(part_of[n]) / sum_;
+          for (int n = 0; n < Count; ++n) {
+            const T share = weight(lse[n]) * scale;
             for (int i = 0; i < together; ++i) merged[i] += share * value[n][i];
           }
-        };
-        int s = 0;
-        if constexpr (sizeof(T) == 4)  // more than registers hold of double
-          for (; s + 8 <= splits; s += 8) add(s, std::integral_constant<int, 8>{});
-        for (; s + 4 <= splits; s += 4) add(s, std::integral_constant<int, 4>{});
-        for (; s < splits; ++s) add(s, std::integral_constant<int, 1>{});
+        });
         for (int i = 0; i < together; ++i)
-          if (first + i * lanes < channels) f(first + i * lanes, merged[i]);
+          if (first + i * lanes < channels_) f(first + i * lanes, merged[i]);
       }
     });
   }
 
  private:
   static constexpr T nothing = -Kokkos::Experimental::infinity_v<T>;
-  KOKKOS_INLINE_FUNCTION T part(int s) const { return *states_.lse.row(batch_, first_ + s, head_); }
-  // An empty state's is 0, also where all are empty.
-  KOKKOS_INLINE_FUNCTION T weight(T part) const {
-    return part == nothing ? T(0) : Kokkos::exp(part - top_);
+
+  KOKKOS_INLINE_FUNCTION merged_states(const row_states<T>& states, int batch, std::int64_t first,
+                                       int head, int count)
+      : out_(states.out.row(batch, first, head)),
+        lse_(states.lse.row(batch, first, head)),
+        out_stride_(states.out.token_stride),
+        lse_stride_(states.lse.token_stride),
+        channels_(int(states.out.channels)),
+        count_(count) {
+    for (int s = 0; s < count_; ++s) {
+      const T lse = lse_[s * lse_stride_];
+      top_ = top_ < lse ? lse : top_;
+    }
+    for (int s = 0; s < count_; ++s) sum_ += weight(lse_[s * lse_stride_]);
+  }
+  // f(s, Count) for `Count` states from s on: all their loads are on their way before one is used.
+  // A row over many keys has tens of states, and little else that hides a load's latency.
+  template <class F> KOKKOS_INLINE_FUNCTION void for_each_step(const F& f) const {
+    int s = 0;
+    if constexpr (sizeof(T) == 4)  // more than registers hold of double
+      for (; s + 8 <= count_; s += 8) f(s, std::integral_constant<int, 8>{});
+    for (; s + 4 <= count_; s += 4) f(s, std::integral_constant<int, 4>{});
+    for (; s < count_; ++s) f(s, std::integral_constant<int, 1>{});
+  }
+  // An empty state is zeros, and its weight 0, also where all are empty.
+  KOKKOS_INLINE_FUNCTION T weight(T lse) const {
+    return lse == nothing ? T(0) : Kokkos::exp(lse - top_);
   }
 
-  const row_states<T>& states_;
-  std::int64_t first_;
-  int batch_, head_, count_;
+  const T *out_, *lse_;
+  std::int64_t out_stride_, lse_stride_;
+  int channels_, count_;
   T top_ = nothing, sum_ = 0;
 };
 
@@ -166,10 +174,9 @@ template <class Element> struct store_merged {
 
   template <class Member>
   KOKKOS_FUNCTION void operator()(int batch, std::int64_t row, int head, const Member& team) const {
-    const merged_states<accumulator> merged(team, states, batch, row, head);
-    row_result<accumulator> result{1, merged.lse()};
-    if (to.sink_logits.data != nullptr)
-      result = with_sink(result, accumulator(*to.sink_logits.row(0, 0, head)));
+    const merged_states<accumulator> merged(states, batch, row, head);
+    const row_result<accumulator> result =
+        with_sink<accumulator>({1, merged.lse()}, to.sink_logit(head));
     const std::int64_t token = rows.first + row * rows.step;
     Element* out = to.out.row(batch, token, head);
     merged.for_each_channel(team,
