@@ -76,6 +76,10 @@ class hopper_lane : public cuda_lane {
         "fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(&map)
         : "memory");
   }
+  /// Has a line of 128 bytes brought to L2.
+  __device__ void prefetch(const void* from) const {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+  }
   /// Has the phase ended?
   __device__ bool passed(int at, int parity) const {
     int done;

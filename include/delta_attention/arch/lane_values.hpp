@@ -155,6 +155,13 @@ template <int Keys> struct key_bits {
     }
     return bits;
   }
+  /// Are all set?
+  KOKKOS_INLINE_FUNCTION bool all() const {
+    std::uint32_t common = word[0];
+    DELTA_ATTENTION_UNROLL
+    for (int w = 1; w < Keys / 32; ++w) common &= word[w];
+    return common == ~0u;
+  }
   KOKKOS_INLINE_FUNCTION bool operator[](int key) const {
     std::uint32_t of = word[0];
     DELTA_ATTENTION_UNROLL

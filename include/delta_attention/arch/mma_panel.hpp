@@ -41,7 +41,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   /// No sums yet, and so none to rescale.
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
-    raises_ = false;
+    no_sums();
   }
   KOKKOS_FUNCTION void softcap(float c) {
     const float scale = c * float(kernel::log2_e);
@@ -111,11 +111,11 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
     }
   }
-  /// Weights in place of scores, which the statistics take in.
-  KOKKOS_FUNCTION void exponentials() {
+  /// Weights in place of scores, which the statistics take in; of the keys Begin <= j < End.
+  template <int Begin = 0, int End = Keys> KOKKOS_FUNCTION void exponentials() {
     const row_values reference = softmax_.reference();
     row_values sum[2] = {};  // even and odd keys
-    for_each(scores, [&](int m, int, int e, float& s) {
+    for_each<Begin / 8, End / 8>(scores, [&](int m, int, int e, float& s) {
       const int i = 2 * m + e / 2;
       s = Lane::exp2(Kokkos::fma(s, score_factor_, -reference.v[i]));
       sum[e % 2].v[i] += s;
@@ -123,11 +123,12 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     softmax_.sum = softmax_.sum + (sum[0] + sum[1]);
   }
   /// Weights to the registers that the second product reads.
-  KOKKOS_FUNCTION void pack_weights() {
+  template <int Begin = 0, int End = Keys> KOKKOS_FUNCTION void pack_weights() {
+    static_assert(Begin % 16 == 0 && End % 16 == 0);
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < Blocks; ++m) {
       DELTA_ATTENTION_UNROLL
-      for (int n = 0; n < Keys / 8; ++n) {
+      for (int n = Begin / 8; n < End / 8; ++n) {
         DELTA_ATTENTION_UNROLL
         for (int half = 0; half < 2; ++half)
           weights[m][n / 2].v[n % 2 * 2 + half] =
@@ -137,6 +138,8 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
   /// Is what was summed before relative to other references than raise() has made?
   KOKKOS_FUNCTION bool must_rescale() const { return raises_; }
+  /// Nothing was summed before.
+  KOKKOS_FUNCTION void no_sums() { raises_ = false; }
   KOKKOS_FUNCTION void rescale() {
     for_each(output, [&](int m, int, int e, float& x) { x *= factor_of_sums_.v[2 * m + e / 2]; });
     raises_ = false;
@@ -146,7 +149,10 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION void store(int first, const kernel::tile_rows& rows, int split, int value_size,
                              const Epilogue& epilogue) {
     const auto store_one = [&]<int Row>(std::integral_constant<int, Row>) {
-      const auto to = destination_of<Row>(first, rows, split, epilogue);
+      const int r = first + row(Row);
+      kernel::place_of<Epilogue> place{};
+      if (r < rows.count) place = epilogue.place(rows, r, split);
+      const auto to = destination_of<Row>(place);
       store_sums<Row>(to, value_size, [&](int c) { return added_to(to, c, value_size); });
     };
     // (Not a loop: compilers find one too long to unroll.)
@@ -155,6 +161,8 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     }(std::make_integer_sequence<int, 2 * Blocks>{});
   }
 
+  /// The i-th row of a lane in the panel.
+  KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
   /// Two neighbouring channels.
   struct two {
     alignas(8) float v[2];
@@ -165,10 +173,9 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     Destination to;
     two added[Channels / 8];
   };
-  template <int Row, class Epilogue>
-  KOKKOS_FUNCTION auto begin_row(int first, const kernel::tile_rows& rows, int split,
-                                 int value_size, const Epilogue& epilogue) const {
-    const auto to = destination_of<Row>(first, rows, split, epilogue);
+  template <int Row, class Place>
+  KOKKOS_FUNCTION auto begin_row(const Place& place, int value_size) const {
+    const auto to = destination_of<Row>(place);
     row_end<std::decay_t<decltype(to)>> end{to, {}};
     if (to.added != nullptr) {
       DELTA_ATTENTION_UNROLL
@@ -183,19 +190,11 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
 
  private:
   static KOKKOS_FUNCTION std::int32_t bits(float x) { return Kokkos::bit_cast<std::int32_t>(x); }
-  // The i-th row of a lane in the panel.
-  KOKKOS_FUNCTION int row(int i) const { return i / 2 * 16 + i % 2 * 8 + lane_.lane() / 4; }
-
-  template <int Row, class Epilogue>
-  KOKKOS_FUNCTION auto destination_of(int first, const kernel::tile_rows& rows, int split,
-                                      const Epilogue& epilogue) const {
+  template <int Row, class Place> KOKKOS_FUNCTION auto destination_of(const Place& place) const {
     float sum = softmax_.sum.v[Row];  // a lane's own keys'
     sum += lane_.shuffle_xor(sum, 1);
     sum += lane_.shuffle_xor(sum, 2);
-    const int r = first + row(Row);
-    decltype(epilogue.row(rows, r, split, sum, sum)) to = {};
-    if (r < rows.count) to = epilogue.row(rows, r, split, softmax_.maximum.v[Row], sum);
-    return to;
+    return place.finish(softmax_.maximum.v[Row], sum);
   }
   // Of the lane's channels of group c what is added; no branch, behind which one read would wait
   // for the other.
@@ -225,16 +224,20 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     }
     quad_row<Lane, value, Channels> finished(lane_);
     finished.gather(of_row);
-    if (to.wanted) finished.store(to.out, value_size);
+    if (to.out != nullptr) finished.store(to.out, value_size);
   }
 
-  // f(block, group of eight columns, register, x) for all that a lane holds.
+  // f(block, group of eight columns, register, x) for all that a lane holds, or some groups of it.
   template <int Groups, class F>
+  static KOKKOS_FUNCTION void for_each(float (&x)[Blocks][Groups][4], const F& f) {
+    for_each<0, Groups>(x, f);
+  }
+  template <int First, int End, int Groups, class F>
   static KOKKOS_FUNCTION void for_each(float (&x)[Blocks][Groups][4], const F& f) {
     DELTA_ATTENTION_UNROLL
     for (int m = 0; m < Blocks; ++m) {
       DELTA_ATTENTION_UNROLL
-      for (int n = 0; n < Groups; ++n) {
+      for (int n = First; n < End; ++n) {
         DELTA_ATTENTION_UNROLL
         for (int e = 0; e < 4; ++e) f(m, n, e, x[m][n][e]);
       }

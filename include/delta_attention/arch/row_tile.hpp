@@ -117,10 +117,10 @@ template <int N, int Panels> class row_tile {
       float maximum[panel_rows], sum[panel_rows];
       statistics_[panel].maximum.to(maximum);
       statistics_[panel].sum.to(sum);
-      decltype(epilogue.row(tile, 0, 0, 0.f, 0.f)) to[panel_rows];
+      decltype(epilogue.place(tile, 0, 0).finish(0.f, 0.f)) to[panel_rows];
       for (int i = 0; i < n; ++i) {
-        to[i] = epilogue.row(tile, first + i, split, maximum[i], sum[i]);
-        if (to[i].wanted) prefetch<1>(to[i].out, value_size);
+        to[i] = epilogue.place(tile, first + i, split).finish(maximum[i], sum[i]);
+        if (to[i].out != nullptr) prefetch<1>(to[i].out, value_size);
       }
       for (int r = 0; r < n; r += vector_width)
         for (int c = 0; c < value_size; c += vector_width) {
@@ -131,7 +131,7 @@ template <int N, int Panels> class row_tile {
           for (int i = 0; i < vector_width; ++i) m[i] = load(from + i * panel_rows);
           transpose(m);
           for (int i = 0; i < std::min(vector_width, n - r); ++i)
-            if (to[r + i].wanted) store_row(to[r + i], c, m[i], value_size - c);
+            if (to[r + i].out != nullptr) store_row(to[r + i], c, m[i], value_size - c);
         }
     }
   }

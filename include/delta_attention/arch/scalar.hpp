@@ -119,9 +119,9 @@ template <class Element, int TeamSize> class scalar_tile {
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
     if (lane_ >= rows.count) return;
-    const auto destination = epilogue.row(rows, lane_, split, softmax_.maximum.x, softmax_.sum.x);
-    if (destination.wanted)
-      for (int c = 0; c < value_size_; ++c) destination.store(c, output_[c]);
+    const auto to = epilogue.place(rows, lane_, split).finish(softmax_.maximum.x, softmax_.sum.x);
+    if (to.out != nullptr)
+      for (int c = 0; c < value_size_; ++c) to.store(c, output_[c]);
   }
 
  private:

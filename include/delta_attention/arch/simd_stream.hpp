@@ -136,8 +136,8 @@ template <class Element> class simd_stream {
     softmax_.maximum.to(maximum);
     softmax_.sum.to(sum);
     for (int r = 0; r < rows.count; ++r) {
-      const auto to = epilogue.row(rows, r, split, maximum[r], sum[r]);
-      if (to.wanted)
+      const auto to = epilogue.place(rows, r, split).finish(maximum[r], sum[r]);
+      if (to.out != nullptr)
         for (int c = 0; c < dv_; ++c) to.store(c, outputs_[r * padded(dv_) + c]);
     }
   }

@@ -32,7 +32,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   template <class Work> __device__ const Work& await_item() {
     tile::item_parity_ ^= 1;
     lane_.await(at(tile::queries_full, 0), tile::item_parity_);
-    return tile::template work<Work>();
+    return tile::template work<Work>(tile::item_parity_);
   }
   /// Tells that all of the item before is done.
   __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
@@ -56,25 +56,9 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void await_values() const {
     lane_.await(at(tile::values_full, turn_.stage()), turn_.parity());
   }
-  /// What is told of the keys, or values, that have come.
+  /// What is told of the keys that have come.
   template <class Info> __device__ const Info& keys_info() const {
     return tile::template kept<Info>(tile::key_infos + turn_.stage() * tile::info_bytes);
-  }
-  template <class Info> __device__ const Info& values_info() const {
-    return tile::template kept<Info>(tile::value_infos + turn_.stage() * tile::info_bytes);
-  }
-  /// Zeros for the awaited values that are not wanted. Every group writes them, rather than wait
-  /// for another.
-  __device__ void clear_values(const typename tile::key_bits& wanted) {
-    const int r = lane_.thread() % tile::group_threads;
-    if (!wanted[r]) {
-      DELTA_ATTENTION_UNROLL
-      for (int c = 0; c < D / 8; ++c)
-        lane_.shared_store(tile::place(tile::values + turn_.stage() * matrix_bytes, r, c),
-                           words4{});
-    }
-    lane_.publish();
-    lane_.named_barrier(1 + tile::groups + group_, tile::group_threads);
   }
   /// Where the next products' operands lie.
   __device__ void aim() {
@@ -118,8 +102,13 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   __device__ bool fits() const { return panel_.fits(); }
   __device__ void raise() { panel_.raise(); }
-  __device__ void exponentials() { panel_.exponentials(); }
-  __device__ void pack_weights() { panel_.pack_weights(); }
+  __device__ void no_sums() { panel_.no_sums(); }
+  template <int Half> __device__ void exponentials() {
+    panel_.template exponentials<Half * N / 2, (Half + 1) * N / 2>();
+  }
+  template <int Half> __device__ void pack_weights() {
+    panel_.template pack_weights<Half * N / 2, (Half + 1) * N / 2>();
+  }
   /// Nothing is summed beside an item's first scores.
   __device__ void skip_weighted_sum() { lane_.commit_products(); }
   /// O = P V, or O += P V where `add`, of the values that were awaited and the packed weights.
@@ -147,12 +136,12 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void rescale() { panel_.rescale(); }
 
   /// Where the lane's two rows go; what is added to them is on its way.
-  template <class Epilogue>
-  __device__ auto begin_store(const kernel::tile_rows& rows, int split,
-                              const Epilogue& epilogue) const {
+  template <class Place> __device__ auto begin_store() const {
     return Kokkos::make_pair(
-        panel_.template begin_row<0>(first_row_, rows, split, value_size_, epilogue),
-        panel_.template begin_row<1>(first_row_, rows, split, value_size_, epilogue));
+        panel_.template begin_row<0>(tile::template row_place<Place>(first_row_ + panel_.row(0)),
+                                     value_size_),
+        panel_.template begin_row<1>(tile::template row_place<Place>(first_row_ + panel_.row(1)),
+                                     value_size_));
   }
   template <class Rows> __device__ void store(const Rows& ends) {
     panel_.template store_row<0>(ends.first, value_size_);

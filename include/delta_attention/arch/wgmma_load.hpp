@@ -3,6 +3,7 @@
 #include <delta_attention/arch/unroll.hpp>
 #include <delta_attention/arch/wgmma_tile.hpp>
 #include <delta_attention/arch/words.hpp>
+#include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/problem.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_WGMMA)
@@ -26,65 +27,70 @@ template <class Element, int D> class wgmma_loader : wgmma_tile<Element, D> {
     lane_.publish_map(to);
   }
 
-  /// Tells the others of the next item, once all have taken the last one.
-  template <class Work, class Describe>
-  __device__ const Work& describe_item(const Describe& describe) {
-    lane_.await(at(tile::item_taken, 0), tile::item_parity_);
-    tile::item_parity_ ^= 1;
-    Work& work = tile::template work<Work>();
-    if (lane_.lane() == 0) {
-      describe(work);
-      lane_.arrive(at(tile::item_told, 0));
-    }
-    lane_.warp_barrier();
-    return work;
-  }
   template <class Work> __device__ const Work& take_item() {
     const Work& work = tile::template await_told<Work>();
     lane_.warp_arrives(at(tile::item_taken, 0));
     return work;
   }
-  /// Which values of a tile count.
-  template <class Wanted>
-  __device__ typename tile::key_bits wanted_keys(int count, const Wanted& wanted) const {
-    return tile::key_bits::where(lane_, count, wanted);
-  }
   /// Keys of a tile; `info` is what the others shall know of it.
   template <class Info> __device__ void copy_keys(const kernel::tile_rows& rows, const Info& info) {
-    copy(tile::keys_full, tile::keys_empty, tile::keys, tile::key_infos, maps_.keys, rows,
-         info.keys, info);
+    static_assert(sizeof(Info) <= tile::info_bytes);
+    await(tile::keys_empty);
+    if (lane_.lane() == 0) {
+      lane_.shared_store(at(tile::key_infos + turn_.stage() * tile::info_bytes), info);
+      copy(at(tile::keys_full, turn_.stage()), tile::keys, maps_.keys, rows, info.keys);
+    }
+    turn_.next();
   }
-  template <class Info>
-  __device__ void copy_values(const kernel::tile_rows& rows, mask::key_range keys,
-                              const Info& info) {
-    copy(tile::values_full, tile::values_empty, tile::values, tile::value_infos, maps_.values, rows,
-         keys, info);
+  __device__ void copy_values(const kernel::tile_rows& rows, mask::key_range keys) {
+    await(tile::values_empty);
+    if (lane_.lane() == 0)
+      copy(at(tile::values_full, turn_.stage()), tile::values, maps_.values, rows, keys);
+    turn_.next();
+  }
+  /// Of the values of a tile those that are wanted, and zeros, once the copies are there.
+  template <class Wanted>
+  __device__ void copy_some_values(const kernel::tile_rows& rows, mask::key_range keys,
+                                   const Wanted& wanted) {
+    const auto bits = tile::key_bits::where(lane_, int(keys.size()), wanted);
+    if (bits.all()) return copy_values(rows, keys);
+    await(tile::values_empty);
+    if (lane_.lane() == 0) copy(at(tile::some_values, 0), tile::values, maps_.values, rows, keys);
+    lane_.await(at(tile::some_values, 0), some_parity_);
+    some_parity_ ^= 1;
+    const int matrix = tile::values + turn_.stage() * tile::matrix_bytes;
+    DELTA_ATTENTION_NO_UNROLL
+    for (int r = lane_.lane(); r < tile::tile_keys; r += hopper_lane::lanes) {
+      if (bits[r]) continue;
+      DELTA_ATTENTION_UNROLL
+      for (int c = 0; c < D / 8; ++c) lane_.shared_store(tile::place(matrix, r, c), words4{});
+    }
+    lane_.publish();
+    lane_.warp_barrier();
+    if (lane_.lane() == 0) lane_.arrive(at(tile::values_full, turn_.stage()));
+    turn_.next();
   }
 
  private:
-  template <class Info>
-  __device__ void copy(typename tile::barrier full, typename tile::barrier empty, int matrices,
-                       int infos, const CUtensorMap& map, const kernel::tile_rows& rows,
-                       mask::key_range keys, const Info& info) {
-    static_assert(sizeof(Info) <= tile::info_bytes);
+  __device__ void await(typename tile::barrier empty) const {
     lane_.await(at(empty, turn_.stage()), turn_.parity() ^ 1);
-    if (lane_.lane() == 0) {
-      lane_.shared_store(at(infos + turn_.stage() * tile::info_bytes), info);
-      lane_.arrive_expecting(at(full, turn_.stage()), tile::matrix_bytes);
-      DELTA_ATTENTION_UNROLL
-      for (int h = 0; h < tile::halves; ++h)
-        lane_.copy_box(at(matrices + turn_.stage() * tile::matrix_bytes + h * tile::half_bytes),
-                       map, at(full, turn_.stage()), 64 * h, int(keys.begin), rows.kv_head,
-                       rows.batch);
-    }
-    turn_.next();
+  }
+  // By one lane.
+  __device__ void copy(int full, int matrices, const CUtensorMap& map,
+                       const kernel::tile_rows& rows, mask::key_range keys) const {
+    lane_.arrive_expecting(full, tile::matrix_bytes);
+    DELTA_ATTENTION_UNROLL
+    for (int h = 0; h < tile::halves; ++h)
+      lane_.copy_box(at(matrices + turn_.stage() * tile::matrix_bytes + h * tile::half_bytes), map,
+                     full, 64 * h, int(keys.begin), rows.kv_head, rows.batch);
   }
 
   const tensor_maps& maps_;
   typename tile::turn turn_;  // of this warp's keys or values
+  int some_parity_ = 0;
 };
 
-/// The side of the warps that copy queries, whose rows may be anywhere.
+/// The side of the warps that take items, and copy queries, whose rows may be anywhere.
 template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D> {
   using tile = wgmma_tile<Element, D>;
   using tile::at, tile::lane_;
@@ -93,7 +99,17 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
   __device__ wgmma_query_loader(const hopper_lane& lane, const kernel::problem<Element>& p)
       : tile(lane), p_(p) {}
 
-  template <class Work> __device__ const Work& await_item() {
+  /// The next item: described, once all have taken the last one, by one lane.
+  template <class Work, class Describe>
+  __device__ const Work& describe_item(const Describe& describe) {
+    if (lane_.warp() == tile::tile_warps) {  // the first of these
+      lane_.await(at(tile::item_taken, 0), tile::item_parity_);
+      if (lane_.lane() == 0) {
+        describe(tile::template work<Work>(tile::item_parity_ ^ 1));
+        lane_.arrive(at(tile::item_told, 0));
+      }
+      lane_.warp_barrier();
+    }
     return tile::template await_told<Work>();
   }
   __device__ void copy(const kernel::tile_rows& rows) const {
@@ -115,6 +131,23 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
       });
     else
       copy_rows([&](int to, const Element* from) { lane_.copy_async(to, from, from != nullptr); });
+  }
+  /// Tells where the item's rows go, and has what is added to them brought nearer.
+  template <class Epilogue>
+  __device__ void tell_places(const kernel::tile_rows& rows, int split,
+                              const Epilogue& epilogue) const {
+    DELTA_ATTENTION_NO_UNROLL
+    for (int r = lane_.thread() % tile::query_threads; r < tile::tile_rows;
+         r += tile::query_threads) {
+      kernel::place_of<Epilogue> to{};
+      if (r < rows.count) to = epilogue.place(rows, r, split);
+      tile::template row_place<kernel::place_of<Epilogue>>(r) = to;
+      if (to.added != nullptr) {
+        DELTA_ATTENTION_UNROLL
+        for (int c = 0; c < D; c += 128 / int(sizeof(*to.added)))
+          if (c < p_.value_size()) lane_.prefetch(to.added + c);
+      }
+    }
   }
   __device__ void announce() const {
     lane_.commit_copies();

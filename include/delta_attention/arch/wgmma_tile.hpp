@@ -30,14 +30,13 @@ template <class Element, int D> class wgmma_tile {
   // window has 4 % (docs/performance.md); at d 128 a third of values made dense attention slower.
   static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
-  using key_bits = arch::key_bits<tile_keys>;
-  static constexpr int copying_warps = 2;  // the first: of keys, of values
+  static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
-                       query_threads = group_threads - copying_warps * hopper_lane::lanes;
+                       query_threads = group_threads - tile_warps * hopper_lane::lanes;
   static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
   static constexpr bool shares_cache = true;
-  static constexpr int work_bytes = 256, info_bytes = 64;
+  static constexpr int work_bytes = 256, info_bytes = 64, place_bytes = 32;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
@@ -59,8 +58,9 @@ template <class Element, int D> class wgmma_tile {
   static_assert(D == 64 || (D == 128 && tile_rows == tile_keys));
   static constexpr int queries = 0, keys = 2 * queries_bytes, values = keys + stages * matrix_bytes,
                        key_infos = values + stages * matrix_bytes,
-                       value_infos = key_infos + stages * info_bytes,
-                       works = value_infos + stages * info_bytes, barriers = works + 2 * work_bytes;
+                       works = key_infos + stages * info_bytes, places = works + 2 * work_bytes,
+                       barriers = places + 2 * tile_rows * place_bytes;
+  using key_bits = arch::key_bits<tile_keys>;
   enum barrier {
     item_told,
     item_taken,
@@ -69,7 +69,8 @@ template <class Element, int D> class wgmma_tile {
     keys_empty = keys_full + stages,
     values_full = keys_empty + stages,
     values_empty = values_full + stages,
-    barrier_count = values_empty + stages
+    some_values = values_empty + stages,
+    barrier_count
   };
 
  public:
@@ -86,11 +87,11 @@ template <class Element, int D> class wgmma_tile {
     return at(matrix) + (c >> 3) * half_bytes + r * 128 + (((c ^ r) & 7) << 4);
   }
 
-  /// The next item, by a warp that did not describe it.
+  /// The next item, once it is described.
   template <class Work> __device__ const Work& await_told() {
     item_parity_ ^= 1;
     lane_.await(at(item_told, 0), item_parity_);
-    return work<Work>();
+    return work<Work>(item_parity_);
   }
 
   // Which of the stages comes next, and the parity of its barriers: one number, so that the
@@ -109,9 +110,14 @@ template <class Element, int D> class wgmma_tile {
     return *static_cast<T*>(__cvta_shared_to_generic(at(place)));
   }
   /// An item's description: there is room for two, and the parity of its barriers.
-  template <class Work> __device__ Work& work() const {
+  template <class Work> __device__ Work& work(int parity) const {
     static_assert(sizeof(Work) <= work_bytes);
-    return kept<Work>(works + item_parity_ * work_bytes);
+    return kept<Work>(works + parity * work_bytes);
+  }
+  /// Where row r of an item goes: there is room for those of two items, too.
+  template <class Place> __device__ Place& row_place(int r) const {
+    static_assert(sizeof(Place) <= place_bytes);
+    return kept<Place>(places + (item_parity_ * tile_rows + r) * place_bytes);
   }
 
   hopper_lane lane_;
@@ -126,11 +132,12 @@ template <class Element, int D> class wgmma_tile {
         for (int s = 0; s < count; ++s) lane.make_barrier(tile.at(first, s), arrivals);
       };
       make(item_told, 1, 1);
-      make(item_taken, 1, (groups * 4 + 1) * hopper_lane::arrivals_of_warp);
+      make(item_taken, 1, (groups * 4 + tile_warps) * hopper_lane::arrivals_of_warp);
       make(queries_full, 1, query_threads);
       make(keys_full, stages, 1);
       make(keys_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       make(values_full, stages, 1);
+      make(some_values, 1, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       lane.arrive(tile.at(values_full, 0));  // there are none at turn 0
       lane.publish();

@@ -4,16 +4,17 @@
 #include <delta_attention/kernel/problem.hpp>
 #include <delta_attention/kernel/softmax.hpp>
 
+#include <utility>
+
 namespace delta_attention::kernel {
 
-/// Where a finished row goes, unless it is not `wanted`: an atom stores finished(c, sum) as channel
-/// c. Atoms that read `added` (null where there is nothing to add) themselves take scaled(sum).
+/// A finished row: an atom stores finished(c, sum) as channel c. Atoms that read `added` (null
+/// where there is nothing to add) themselves take scaled(sum).
 template <class Value, class Accumulator> struct destination {
   using value = Value;
-  Value* out;
+  Value* out;  // null for a row that nobody wants
   Accumulator factor;
   const Accumulator* added;
-  bool wanted;
 
   /// Of an Accumulator, or of a vector of them.
   template <class T> KOKKOS_INLINE_FUNCTION T scaled(T sum) const {
@@ -28,8 +29,29 @@ template <class Value, class Accumulator> struct destination {
   }
 };
 
-// An epilogue says where rows go: row(rows, r, split, maximum, sum) is the destination of row r;
-// wants(rows, split): is there any?
+/// Where a row goes and what joins it there, as far as it is known before the row is finished; null
+/// where there is none of it, or nobody wants the row. `Adds`: can there be anything to add?
+template <class Value, class Accumulator, bool Adds = false> struct row_place {
+  Value* out;
+  Accumulator* lse;
+  const Accumulator* added;
+  Accumulator sink_logit = -Kokkos::Experimental::infinity_v<Accumulator>;  // none
+
+  /// The end of the row, whose lse it stores.
+  KOKKOS_INLINE_FUNCTION destination<Value, Accumulator> finish(Accumulator maximum,
+                                                                Accumulator sum) const {
+    const row_result<Accumulator> x = with_sink(finish_row(maximum, sum), sink_logit);
+    if (lse != nullptr) *lse = x.lse;
+    return {out, x.factor, Adds ? added : nullptr};
+  }
+};
+
+// An epilogue says where rows go: place(rows, r, split) is that of row r; wants(rows, split): does
+// anybody want one of them?
+
+template <class Epilogue>
+using place_of =
+    decltype(std::declval<const Epilogue&>().place(std::declval<const tile_rows&>(), 0, 0));
 
 /// Output rows, with sink logits, and the lse where it was asked for.
 template <class Element> struct store_output {
@@ -37,21 +59,13 @@ template <class Element> struct store_output {
   output<Element> to;
 
   static constexpr KOKKOS_FUNCTION bool wants(const tile_rows&, int) { return true; }
-  KOKKOS_INLINE_FUNCTION row_result<accumulator> result(int head, accumulator maximum,
-                                                        accumulator sum) const {
-    const row_result<accumulator> r = finish_row(maximum, sum);
-    return to.sink_logits.data == nullptr
-               ? r
-               : with_sink(r, accumulator(*to.sink_logits.row(0, 0, head)));
-  }
-  KOKKOS_INLINE_FUNCTION destination<Element, accumulator> row(const tile_rows& rows, int r, int,
-                                                               accumulator maximum,
-                                                               accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION row_place<Element, accumulator> place(const tile_rows& rows, int r,
+                                                               int) const {
     const int head = rows.head(r);
     const std::int64_t token = rows.token(r);
-    const row_result<accumulator> x = result(head, maximum, sum);
-    if (to.lse.data != nullptr) *to.lse.row(rows.batch, token, head) = x.lse;
-    return {to.out.row(rows.batch, token, head), x.factor, nullptr, true};
+    return {to.out.row(rows.batch, token, head),
+            to.lse.data == nullptr ? nullptr : to.lse.row(rows.batch, token, head), nullptr,
+            to.sink_logit(head)};
   }
 };
 
@@ -65,14 +79,15 @@ template <class Element> struct store_corrected {
   std::int64_t stride;
 
   static constexpr KOKKOS_FUNCTION bool wants(const tile_rows&, int) { return true; }
-  KOKKOS_INLINE_FUNCTION destination<Element, accumulator> row(const tile_rows& rows, int r,
-                                                               int split, accumulator maximum,
-                                                               accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION row_place<Element, accumulator, true> place(const tile_rows& rows, int r,
+                                                                     int split) const {
     const std::int64_t token = rows.token(r), anchor = token / stride;
-    if (token == anchor * stride) return {nullptr, 0, nullptr, false};
-    auto to = plain.row(rows, r, split, maximum, sum);
-    if (corrections.data != nullptr) to.added = corrections.row(rows.batch, anchor, rows.head(r));
-    return to;
+    if (token == anchor * stride) return {};
+    const auto to = plain.place(rows, r, split);
+    return {
+        to.out, to.lse,
+        corrections.data == nullptr ? nullptr : corrections.row(rows.batch, anchor, rows.head(r)),
+        to.sink_logit};
   }
 };
 
@@ -86,15 +101,12 @@ template <class Accumulator> struct store_state {
   KOKKOS_INLINE_FUNCTION bool wants(const tile_rows& rows, int split) const {
     return split < parts.of(rows.ordinal(rows.count - 1));
   }
-  KOKKOS_INLINE_FUNCTION destination<Accumulator, Accumulator> row(const tile_rows& rows, int r,
-                                                                   int split, Accumulator maximum,
-                                                                   Accumulator sum) const {
+  KOKKOS_INLINE_FUNCTION row_place<Accumulator, Accumulator> place(const tile_rows& rows, int r,
+                                                                   int split) const {
     const std::int64_t row = rows.ordinal(r);
-    if (split >= parts.of(row)) return {nullptr, 0, nullptr, false};
-    const row_result<Accumulator> x = finish_row(maximum, sum);
-    const std::int64_t place = parts.place(split, row);
-    *lse.row(rows.batch, place, rows.head(r)) = x.lse;
-    return {out.row(rows.batch, place, rows.head(r)), x.factor, nullptr, true};
+    if (split >= parts.of(row)) return {};
+    const std::int64_t at = parts.place(split, row);
+    return {out.row(rows.batch, at, rows.head(r)), lse.row(rows.batch, at, rows.head(r)), nullptr};
   }
 };
 
