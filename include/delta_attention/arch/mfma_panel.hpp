@@ -75,7 +75,10 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
     const float sum = over_parts(softmax_.sum.v[0], [](float x, float y) { return x + y; });
     const int r = first + row(lane_.lane());
     if (r >= rows.count) return;
-    const auto to = epilogue.place(rows, r, split).finish(softmax_.maximum.v[0], sum);
+    const auto place = epilogue.place(rows, r, split);
+    const auto result = place.result(softmax_.maximum.v[0], sum);
+    if (place.lse != nullptr) lane_.store(place.lse, result.lse);
+    const auto to = place.ends(result);
     if (to.out == nullptr) return;
     for_each(output, [&](float x) { return to.scaled(x); });
     if (to.added != nullptr) add(to.added, value_size);

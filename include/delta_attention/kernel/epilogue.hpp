@@ -37,12 +37,20 @@ template <class Value, class Accumulator, bool Adds = false> struct row_place {
   const Accumulator* added;
   Accumulator sink_logit = -Kokkos::Experimental::infinity_v<Accumulator>;  // none
 
-  /// The end of the row, whose lse it stores.
+  KOKKOS_INLINE_FUNCTION row_result<Accumulator> result(Accumulator maximum,
+                                                        Accumulator sum) const {
+    return with_sink(finish_row(maximum, sum), sink_logit);
+  }
+  KOKKOS_INLINE_FUNCTION destination<Value, Accumulator> ends(
+      const row_result<Accumulator>& x) const {
+    return {out, x.factor, Adds ? added : nullptr};
+  }
+  /// Both, and stores the lse.
   KOKKOS_INLINE_FUNCTION destination<Value, Accumulator> finish(Accumulator maximum,
                                                                 Accumulator sum) const {
-    const row_result<Accumulator> x = with_sink(finish_row(maximum, sum), sink_logit);
+    const row_result<Accumulator> x = result(maximum, sum);
     if (lse != nullptr) *lse = x.lse;
-    return {out, x.factor, Adds ? added : nullptr};
+    return ends(x);
   }
 };
 
