@@ -108,6 +108,12 @@ class hopper_lane : public cuda_lane {
   __device__ void named_arrive(int id, int threads) const {
     asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
   }
+  /// x, but not before `earlier` is there.
+  __device__ float after(float x, float earlier) const {
+    float y;  // x ^ (earlier & 0): Kokkos' blocks have z = 0, which the assembler does not know
+    asm("lop3.b32 %0, %1, %2, %3, 0x78;" : "=f"(y) : "f"(x), "f"(earlier), "r"(threadIdx.z));
+    return y;
+  }
   /// x, which all lanes of a warp have; the compiler then keeps it in one register for all.
   __device__ int uniform(int x) const { return __shfl_sync(~0u, x, 0); }
   __device__ void warp_barrier() const { __syncwarp(); }

@@ -50,9 +50,6 @@ template <int Count, class Lane> struct lane_values {
   friend KOKKOS_INLINE_FUNCTION lane_values exp2(const lane_values& a) {
     return map([&](int i) { return Lane::exp2(a.v[i]); });
   }
-  friend KOKKOS_INLINE_FUNCTION lane_values zero_if_infinite(const lane_values& a) {
-    return map([&](int i) { return a.v[i] == -infinity ? 0.f : a.v[i]; });
-  }
   KOKKOS_INLINE_FUNCTION bool all_are(float x) const {
     bool same = true;
     DELTA_ATTENTION_UNROLL

@@ -34,7 +34,7 @@ template <class Element, int T, int Keys, int Channels, class Lane> class mfma_p
 
   KOKKOS_FUNCTION void clear() {
     for_each(output, [](float) { return 0.f; });
-    softmax_ = {{{-infinity}}, {{0.f}}};
+    softmax_ = {{{kernel::no_maximum<float>}}, {{0.f}}};
   }
   /// Takes over products made with queries of the factor's sign. A score is a product with
   /// score_factor_, which is positive: the largest product is the largest score, and a hidden

@@ -33,15 +33,13 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
         score_factor_(p.softcap > 0 ? 1.f : factor_) {}
 
   KOKKOS_FUNCTION void clear_statistics() {
-    softmax_ = {row_values::map([](int) { return -infinity; }),
+    softmax_ = {row_values::map([](int) { return kernel::no_maximum<float>; }),
                 row_values::map([](int) { return 0.f; })};
     DELTA_ATTENTION_UNROLL
     for (std::int32_t& limit : limits_) limit = bits(-infinity);
   }
-  /// No sums yet, and so none to rescale.
   KOKKOS_FUNCTION void clear_output() {
     for_each(output, [](int, int, int, float& x) { x = 0.f; });
-    no_sums();
   }
   KOKKOS_FUNCTION void softcap(float c) {
     const float scale = c * float(kernel::log2_e);
@@ -101,23 +99,29 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       above = above | (top[i][0] > limits_[i]) | (top[i][1] > limits_[i]);
     return !lane_.any(above);
   }
-  /// Lets references rise to their rows' maxima.
-  KOKKOS_FUNCTION void raise() {
-    factor_of_sums_ = softmax_.raise(largest());
-    softmax_.sum = softmax_.sum * factor_of_sums_;
-    raises_ = lane_.any(!factor_of_sums_.all_are(1.f));
+  /// Lets references rise to their rows' maxima. What was summed before follows, if anything was:
+  /// sums() says that, and ends what is still being added.
+  template <class Sums> KOKKOS_FUNCTION void raise(const Sums& sums) {
+    const row_values factor = softmax_.raise(largest());
+    softmax_.sum = softmax_.sum * factor;
+    if (lane_.any(!factor.all_are(1.f)) && sums())
+      for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 2 * Blocks; ++i) {
       limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
     }
   }
-  /// Weights in place of scores, which the statistics take in; of the keys Begin <= j < End.
-  template <int Begin = 0, int End = Keys> KOKKOS_FUNCTION void exponentials() {
-    const row_values reference = softmax_.reference();
-    row_values sum[2] = {};  // even and odd keys
-    for_each<Begin / 8, End / 8>(scores, [&](int m, int, int e, float& s) {
+  /// Weights in place of scores, which the statistics take in; of the keys Begin <= j < End. A step
+  /// of fewer than all begins when the first weights of the one before are there.
+  template <int Begin = 0, int End = Keys, int Step = Keys> KOKKOS_FUNCTION void exponentials() {
+    const row_values& reference = softmax_.maximum;
+    row_values from = reference, sum[2] = {};  // of even and odd keys
+    for_each<Begin / 8, End / 8>(scores, [&](int m, int n, int e, float& s) {
       const int i = 2 * m + e / 2;
-      s = Lane::exp2(Kokkos::fma(s, score_factor_, -reference.v[i]));
+      if constexpr (Step < Keys)
+        if (n > 0 && n % (Step / 8) == 0 && e % 2 == 0)
+          from.v[i] = lane_.after(reference.v[i], scores[m][n - Step / 8][e]);
+      s = Lane::exp2(Kokkos::fma(s, score_factor_, -from.v[i]));
       sum[e % 2].v[i] += s;
     });
     softmax_.sum = softmax_.sum + (sum[0] + sum[1]);
@@ -135,14 +139,6 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
               Lane::template pack<Element>(scores[m][n][2 * half], scores[m][n][2 * half + 1]);
       }
     }
-  }
-  /// Is what was summed before relative to other references than raise() has made?
-  KOKKOS_FUNCTION bool must_rescale() const { return raises_; }
-  /// Nothing was summed before.
-  KOKKOS_FUNCTION void no_sums() { raises_ = false; }
-  KOKKOS_FUNCTION void rescale() {
-    for_each(output, [&](int m, int, int e, float& x) { x *= factor_of_sums_.v[2 * m + e / 2]; });
-    raises_ = false;
   }
   /// Finished rows; `output` is spent.
   template <class Epilogue>
@@ -270,8 +266,6 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   // Bits of the largest product of each row that needs no other reference. A negative one's are
   // below -1: such a row looks at its maxima in every tile.
   std::int32_t limits_[2 * Blocks];
-  row_values factor_of_sums_;  // for what was summed before, where raises_
-  bool raises_ = false;
 };
 
 }  // namespace delta_attention::arch

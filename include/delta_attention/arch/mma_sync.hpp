@@ -130,10 +130,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
-    if (!panel_.fits()) {
-      panel_.raise();
-      if (panel_.must_rescale()) panel_.rescale();
-    }
+    if (!panel_.fits()) panel_.raise([] { return true; });
     panel_.exponentials();
     panel_.pack_weights();
   }

@@ -8,6 +8,7 @@
 #include <delta_attention/mask/algebra.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace delta_attention::arch {
 

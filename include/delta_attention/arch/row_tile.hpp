@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 
 namespace delta_attention::arch {
 
@@ -76,8 +75,7 @@ template <int N, int Panels> class row_tile {
                                     const F& take) {
     for (int panel = 0; panel * panel_rows < tile.count; ++panel) {
       panel_type::locate(tile, panel, positions_ + panel * panel_rows, heads_ + panel * panel_rows);
-      statistics_[panel] = {row_values::all(-std::numeric_limits<float>::infinity()),
-                            row_values::all(0.f)};
+      statistics_[panel] = {row_values::all(kernel::no_maximum<float>), row_values::all(0.f)};
       fresh_[panel] = true;
     }
     const auto row = [&](int r) {

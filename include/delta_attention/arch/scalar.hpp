@@ -45,7 +45,7 @@ template <class Element, int TeamSize> class scalar_tile {
                                     const Visible&) {
     if (lane_ < rows.count) query_ = p.q.row(rows.batch, rows.token(lane_), rows.head(lane_));
     for (int c = 0; c < value_size_; ++c) output_[c] = 0;
-    softmax_ = {row_value{-Kokkos::Experimental::infinity_v<accumulator>}, row_value{0}};
+    softmax_ = {row_value{kernel::no_maximum<accumulator>}, row_value{0}};
   }
   template <class Visible>
   KOKKOS_FUNCTION void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
@@ -67,9 +67,6 @@ template <class Element, int TeamSize> class scalar_tile {
       return {a.x < b.x ? b.x : a.x};
     }
     friend KOKKOS_FUNCTION row_value exp2(row_value a) { return {Kokkos::exp2(a.x)}; }
-    friend KOKKOS_FUNCTION row_value zero_if_infinite(row_value a) {
-      return {a.x == -Kokkos::Experimental::infinity_v<accumulator> ? accumulator(0) : a.x};
-    }
   };
 
   KOKKOS_FUNCTION void scores(int, mask::key_range keys) {

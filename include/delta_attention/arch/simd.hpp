@@ -7,6 +7,7 @@
 #include <delta_attention/arch/simd_stream.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 namespace delta_attention::arch {

@@ -73,7 +73,7 @@ template <class Element> class simd_stream {
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
     }
     panel_.locate(rows, 0, positions_, heads_);
-    softmax_ = {row_values::all(-std::numeric_limits<float>::infinity()), row_values::all(0.f)};
+    softmax_ = {row_values::all(kernel::no_maximum<float>), row_values::all(0.f)};
   }
   template <class Visible>
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,

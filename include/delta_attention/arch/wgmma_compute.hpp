@@ -101,10 +101,15 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
     panel_.hide(first_row_, rows, block, keys, m);
   }
   __device__ bool fits() const { return panel_.fits(); }
-  __device__ void raise() { panel_.raise(); }
-  __device__ void no_sums() { panel_.no_sums(); }
+  /// `sums`: is there anything summed yet?
+  __device__ void raise(bool sums) {
+    panel_.raise([&] {
+      if (sums) finish_weighted_sum();
+      return sums;
+    });
+  }
   template <int Half> __device__ void exponentials() {
-    panel_.template exponentials<Half * N / 2, (Half + 1) * N / 2>();
+    panel_.template exponentials<Half * N / 2, (Half + 1) * N / 2, tile::exponentials_at_once>();
   }
   template <int Half> __device__ void pack_weights() {
     panel_.template pack_weights<Half * N / 2, (Half + 1) * N / 2>();
@@ -132,8 +137,6 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ void free_values() {
     lane_.warp_arrives(at(tile::values_empty, turn_.last().stage()));
   }
-  __device__ bool must_rescale() const { return panel_.must_rescale(); }
-  __device__ void rescale() { panel_.rescale(); }
 
   /// Where the lane's two rows go; what is added to them is on its way.
   template <class Place> __device__ auto begin_store() const {

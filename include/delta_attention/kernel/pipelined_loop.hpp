@@ -141,12 +141,6 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
   const std::uint32_t whole_for_mine = pipelined_keys::whole_for(atom.panel());
   std::uint32_t tile_is = 0,  // of a tile's description; the rest is read where few tiles need it
       next_is = 0;            // of the next one's, if its keys have come
-  // Can the weighted sum go on?
-  const auto values_are_ready = [&] { return atom.values_came() & !atom.must_rescale(); };
-  const auto prepare_values = [&] {
-    atom.await_values();
-    if (atom.must_rescale()) atom.rescale();
-  };
   const auto await_keys = [&] {
     atom.await_keys();
     next_is = atom.template keys_info<pipelined_keys>().is;
@@ -170,26 +164,28 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (!fits || p.softcap > 0) {  // what was hidden leaves less, which fits too
-          atom.raise();
-          if (tile_is & pipelined_keys::first) atom.no_sums();  // to rescale
-        }
+        if (!fits || p.softcap > 0)  // what was hidden leaves less, which fits too
+          atom.raise((tile_is & pipelined_keys::first) == 0);
       }
-      atom.free_keys();
-      next_is = atom.template look_for_keys<pipelined_keys>();
-      atom.aim();  // beside the exponentials, since it takes long
+      const auto look_ahead = [&] {
+        atom.free_keys();
+        next_is = atom.template look_for_keys<pipelined_keys>();
+        atom.aim();  // beside the exponentials, since it takes long
+      };
+      if constexpr (!Tile::looks_ahead_late) look_ahead();
       atom.template exponentials<0>();
       // The sum before follows the products, and ends before its weights' registers take others.
       atom.finish_weighted_sum();
+      if constexpr (Tile::looks_ahead_late) look_ahead();
       atom.free_values();
       atom.look_for_values();
       atom.template pack_weights<0>();
       atom.template exponentials<1>();
       atom.template pack_weights<1>();
       if (tile_is & pipelined_keys::last) break;
-      if (!((next_is != 0) & values_are_ready())) {
+      if (!((next_is != 0) & atom.values_came())) {
         if (next_is == 0) await_keys();
-        prepare_values();
+        atom.await_values();
       }
       atom.take_turn();
       atom.start_scores();
@@ -197,7 +193,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
       atom.pass_turn();
     }
-    if (!values_are_ready()) prepare_values();
+    if (!atom.values_came()) atom.await_values();
     atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
     const auto ends = atom.template begin_store<Place>();  // meanwhile
     atom.finish_weighted_sum();

@@ -7,6 +7,10 @@ namespace delta_attention::kernel {
 // Logarithms are to the base 2 inside a pass: the hardware's exponential is 2^x.
 inline constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 
+/// The maximum of a row that has seen nothing yet: the lowest finite number, relative to which a
+/// hidden score, -infinity, weighs nothing.
+template <class T> inline constexpr T no_maximum = -Kokkos::Experimental::finite_max_v<T>;
+
 /// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
 /// maximum that it is relative to. RowValues is one number a row, however an atom holds it;
 /// raised(old, new) is their maximum, or may stay with an old one that is not far below, which
@@ -18,17 +22,15 @@ template <class RowValues> struct online_softmax {
   KOKKOS_INLINE_FUNCTION RowValues raise(const RowValues& tile_maximum) {
     const RowValues old = maximum;
     maximum = raised(old, tile_maximum);
-    return exp2(old - reference());
+    return exp2(old - maximum);
   }
-  /// What is subtracted from scores; finite also for a row that has seen nothing yet.
-  KOKKOS_INLINE_FUNCTION RowValues reference() const { return zero_if_infinite(maximum); }
-  /// Takes in a tile with these maxima, whose weights exponentials(reference) sums up; returns
+  /// Takes in a tile with these maxima, whose weights exponentials(maximum) sums up; returns
   /// raise's factor.
   template <class Exponentials>
   KOKKOS_INLINE_FUNCTION RowValues take(const RowValues& tile_maximum,
                                         const Exponentials& exponentials) {
     const RowValues factor = raise(tile_maximum);
-    sum = sum * factor + exponentials(reference());
+    sum = sum * factor + exponentials(maximum);
     return factor;
   }
 };
@@ -39,7 +41,7 @@ template <class T> struct row_result {
 };
 
 template <class T> KOKKOS_INLINE_FUNCTION row_result<T> finish_row(T maximum, T sum) {
-  if (!(sum > 0) || maximum == -Kokkos::Experimental::infinity_v<T>)
+  if (!(sum > 0))
     return {sum != sum ? sum : T(0), sum != sum ? sum : -Kokkos::Experimental::infinity_v<T>};
   return {T(1) / sum, (maximum + Kokkos::log2(sum)) * T(ln_2)};
 }
