@@ -45,32 +45,37 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     const float scale = c * float(kernel::log2_e);
     for_each(scores, [&](int, int, int, float& s) { s = scale * Kokkos::tanh(s * factor_); });
   }
-  /// `first` is the panel's first row in the tile. Four lanes share a row: each asks for 32 keys.
+  /// `first` is the panel's first row in the tile. Of more than 32 keys two lanes ask for a row,
+  /// each for half of them, and tell those that hold it.
   template <class Mask>
   KOKKOS_FUNCTION void hide(int first, const kernel::tile_rows& rows, mask::row_block block,
                             mask::key_range keys, const Mask& m) {
     constexpr int words = Keys / 32;
-    static_assert(words <= 4);
-    const int mine = lane_.lane() % words;
-    const int left = int(keys.size()) - 32 * mine;  // no mask knows keys beyond
     const auto visible = within(m, block, keys);
+    const auto of_mask = [&](int of_panel) {
+      const int r = first + of_panel, in = r < rows.count ? r : rows.count - 1;
+      return visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
+    };
+    const auto ask = [&](const auto& one, int j) {
+      const int left = int(keys.size()) - j;  // no mask knows keys beyond
+      return mask::word_of(one, j, left) & mask::bits_below(left);
+    };
     DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < 2 * Blocks; ++i) {
-      const int r = first + row(i), in = r < rows.count ? r : rows.count - 1;
-      const auto one = visible.row(rows.batch, rows.head(in), rows.position(in), keys.begin);
-      const std::uint32_t word = mask::word_of(one, 32 * mine, left) & mask::bits_below(left);
-      DELTA_ATTENTION_UNROLL
-      for (int w = 0; w < words; ++w) {
-        // The lane's own keys are 2 (lane % 4) + 8 n and the next.
-        const std::uint32_t seen =
-            lane_.shuffle(word, lane_.lane() / 4 * 4 + w) >> lane_.lane() % 4 * 2;
+    for (int b = 0; b < Blocks; ++b) {
+      if constexpr (words == 1) {
+        show(2 * b, 0, ask(of_mask(row(2 * b)), 0));
+        show(2 * b + 1, 0, ask(of_mask(row(2 * b + 1)), 0));
+      } else {
+        constexpr int half = words / 2;
+        const auto one = of_mask(16 * b + lane_.lane() / 2);
+        std::uint32_t mine[half];
         DELTA_ATTENTION_UNROLL
-        for (int n = 0; n < 4; ++n) {
+        for (int w = 0; w < half; ++w) mine[w] = ask(one, 32 * (lane_.lane() % 2 * half + w));
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < 2; ++i) {
           DELTA_ATTENTION_UNROLL
-          for (int e = 0; e < 2; ++e) {
-            float& s = scores[i / 2][4 * w + n][i % 2 * 2 + e];
-            s = seen >> (8 * n + e) & 1 ? s : -infinity;
-          }
+          for (int w = 0; w < words; ++w)
+            show(2 * b + i, w, lane_.shuffle(mine[w % half], 2 * row(i) + w / half));
         }
       }
     }
@@ -185,6 +190,18 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
 
  private:
+  // Of the lane's row i those of 32 scores whose bits are not set are hidden.
+  KOKKOS_FUNCTION void show(int i, int word, std::uint32_t seen) {
+    seen >>= lane_.lane() % 4 * 2;  // the lane's own keys are 2 (lane % 4) + 8 n and the next
+    DELTA_ATTENTION_UNROLL
+    for (int n = 0; n < 4; ++n) {
+      DELTA_ATTENTION_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        float& s = scores[i / 2][4 * word + n][i % 2 * 2 + e];
+        s = seen >> (8 * n + e) & 1 ? s : -infinity;
+      }
+    }
+  }
   static KOKKOS_FUNCTION std::int32_t bits(float x) { return Kokkos::bit_cast<std::int32_t>(x); }
   template <int Row, class Place> KOKKOS_FUNCTION auto destination_of(const Place& place) const {
     float sum = softmax_.sum.v[Row];  // a lane's own keys'

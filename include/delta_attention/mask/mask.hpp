@@ -90,7 +90,8 @@ KOKKOS_INLINE_FUNCTION std::uint32_t word_of(const Row& row, int j, int count) {
   }
 }
 KOKKOS_INLINE_FUNCTION std::uint32_t bits_below(int n) {
-  return n <= 0 ? 0 : n >= 32 ? ~0u : (1u << n) - 1;
+  const int count = n < 0 ? 0 : n > 32 ? 32 : n;
+  return ~std::uint32_t(~std::uint64_t(0) << count);
 }
 
 /// A user's mask, with what it does not say itself derived from `allows`.
