@@ -116,6 +116,21 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
     }
   }
+  /// Have all rows of the warp seen a key?
+  KOKKOS_FUNCTION bool has_references() const {
+    bool lacks = false;
+    DELTA_ATTENTION_UNROLL
+    for (const float maximum : softmax_.maximum.v)
+      lacks = lacks | (maximum == kernel::no_maximum<float>);
+    return !lane_.any(lacks);
+  }
+  /// Has a sum of theirs grown so large, or become NaN, that a reference was too low?
+  KOKKOS_FUNCTION bool overflows() const {
+    bool above = false;
+    DELTA_ATTENTION_UNROLL
+    for (const float sum : softmax_.sum.v) above = above | !(sum < kernel::most_sum);
+    return lane_.any(above);
+  }
   /// Weights in place of scores, which the statistics take in; of the keys Begin <= j < End. A step
   /// of fewer than all begins when the first weights of the one before are there.
   template <int Begin = 0, int End = Keys, int Step = Keys> KOKKOS_FUNCTION void exponentials() {

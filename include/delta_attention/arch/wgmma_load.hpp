@@ -99,13 +99,16 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
   __device__ wgmma_query_loader(const hopper_lane& lane, const kernel::problem<Element>& p)
       : tile(lane), p_(p) {}
 
-  /// The next item: described, once all have taken the last one, by one lane.
+  /// The next item: described, once all have taken the last one, by one lane, which is told whether
+  /// the one before that was asked for again.
   template <class Work, class Describe>
   __device__ const Work& describe_item(const Describe& describe) {
     if (lane_.warp() == tile::tile_warps) {  // the first of these
       lane_.await(at(tile::item_taken, 0), tile::item_parity_);
       if (lane_.lane() == 0) {
-        describe(tile::template work<Work>(tile::item_parity_ ^ 1));
+        const int next = tile::item_parity_ ^ 1;
+        describe(tile::template work<Work>(next), tile::again(next) != 0);
+        tile::again(next) = 0;
         lane_.arrive(at(tile::item_told, 0));
       }
       lane_.warp_barrier();

@@ -35,6 +35,8 @@ template <class Element, int D> class wgmma_tile {
   // before both. Steps, and a later place for what is looked up, change that; not so at d 128.
   static constexpr int exponentials_at_once = D == 64 ? 32 : tile_keys;  // keys
   static constexpr bool looks_ahead_late = D == 64;
+  // Weights of float16 end at 2^16: its references must follow every row's maximum.
+  static constexpr bool keeps_references = !std::is_same_v<Element, float16>;
   static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
@@ -64,7 +66,8 @@ template <class Element, int D> class wgmma_tile {
   static constexpr int queries = 0, keys = 2 * queries_bytes, values = keys + stages * matrix_bytes,
                        key_infos = values + stages * matrix_bytes,
                        works = key_infos + stages * info_bytes, places = works + 2 * work_bytes,
-                       barriers = places + 2 * tile_rows * place_bytes;
+                       asked_again = places + 2 * tile_rows * place_bytes,  // items, a word each
+      barriers = asked_again + 2 * int(sizeof(int));
   using key_bits = arch::key_bits<tile_keys>;
   enum barrier {
     item_told,
@@ -119,6 +122,10 @@ template <class Element, int D> class wgmma_tile {
     static_assert(sizeof(Work) <= work_bytes);
     return kept<Work>(works + parity * work_bytes);
   }
+  /// Did somebody ask for the item again?
+  __device__ int& again(int parity) const {
+    return kept<int>(asked_again + parity * int(sizeof(int)));
+  }
   /// Where row r of an item goes: there is room for those of two items, too.
   template <class Place> __device__ Place& row_place(int r) const {
     static_assert(sizeof(Place) <= place_bytes);
@@ -145,6 +152,7 @@ template <class Element, int D> class wgmma_tile {
       make(some_values, 1, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       lane.arrive(tile.at(values_full, 0));  // there are none at turn 0
+      tile.again(0) = tile.again(1) = 0;
       lane.publish();
     }
     lane.barrier();

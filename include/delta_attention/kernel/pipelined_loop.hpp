@@ -13,8 +13,14 @@ namespace delta_attention::kernel {
 // compute. Masks, softmax, schedule and epilogues are those of kernel/main_loop.hpp.
 
 /// What the copying warps tell the others of an item,
+enum class item_kind {
+  fresh,
+  again,  // the item before the last, whose references turned out to be too low
+  pause,  // none, so that the last one's sums are known before the end
+  end
+};
 template <int Panels> struct pipelined_item : tile_work<Panels> {
-  bool ends;  // there is none
+  item_kind kind;
 };
 /// of a tile's keys (one without any, where no row of an item sees a key), with its properties as
 /// bits of one word.
@@ -53,14 +59,26 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
     if (!plan.heads_in_turn) return round * teams + (round % 2 == 0 ? team : teams - 1 - team);
     return Kokkos::atomic_fetch_add(next_item, 1);
   };
-  const auto describe = [&](item_type& w) {  // called by one lane
+  bool open = false;  // may the last item have to come again?
+  // Called by one lane; `w` is the item before the last until it is written.
+  const auto describe = [&](item_type& w, bool again) {
+    if (again) {
+      w.kind = item_kind::again;
+      open = false;
+      return;
+    }
     do {
       const std::int64_t i = mine;
       mine = take_next();  // it is there when that item is described
-      w.ends = i >= plan.items();
-      if (w.ends) return;
+      if (i >= plan.items()) {
+        w.kind = open ? item_kind::pause : item_kind::end;
+        open = false;
+        return;
+      }
       w.item = plan.item(i);
     } while (!epilogue.wants(w.item.rows, w.item.split));
+    w.kind = item_kind::fresh;
+    open = Tile::keeps_references;
     const tile_rows& rows = w.item.rows;
     w.all = rows.block(0, rows.count);
     for (int x = 0; x < Tile::groups; ++x) {  // one without rows computes, and stores nothing
@@ -70,12 +88,12 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
   };
   while (true) {
     const item_type& work = atom.template describe_item<item_type>(describe);
-    if (!work.ends) {
+    if (work.kind <= item_kind::again) {
       atom.copy(work.item.rows);
       atom.tell_places(work.item.rows, work.item.split, epilogue);
     }
     atom.announce();
-    if (work.ends) break;
+    if (work.kind == item_kind::end) break;
   }
 }
 
@@ -85,7 +103,8 @@ KOKKOS_FORCEINLINE_FUNCTION void load_keys(Loader& atom, const Mask& mask) {
   constexpr int panels = Tile::groups, panel_rows = Tile::panel_rows;
   while (true) {
     const auto& work = atom.template take_item<pipelined_item<panels>>();
-    if (work.ends) break;
+    if (work.kind == item_kind::end) break;
+    if (work.kind == item_kind::pause) continue;
     const tile_rows& rows = work.item.rows;
     tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
     key_tile tile = tiles.next();
@@ -113,7 +132,8 @@ template <class Tile, class Loader, class Mask>
 KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
   while (true) {
     const auto& work = atom.template take_item<pipelined_item<Tile::groups>>();
-    if (work.ends) break;
+    if (work.kind == item_kind::end) break;
+    if (work.kind == item_kind::pause) continue;
     const visibility<Mask> visible{mask, work.item.rows, work.all};
     tile_walk<Tile::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
     key_tile tile = tiles.next();
@@ -131,9 +151,12 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
 }
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
-/// together, behind the softmax of the others. What few tiles need stands behind as few branches as
-/// possible, and an item's first tile, beside which nothing is summed, goes the way of all others:
-/// it is the size of the loop that lets the compiler keep its registers (docs/performance.md).
+/// together, behind the softmax of the others. Once its rows have references a warp does not look
+/// at scores before it takes exponentials, which is a large part of its way from one product to the
+/// next; rows whose sums then grow too large are stored all the same, and their item comes again.
+/// What few tiles need stands behind as few branches as possible, and an item's first tile, beside
+/// which nothing is summed, goes the way of all others: it is the size of the loop that lets the
+/// compiler keep its registers (docs/performance.md).
 template <class Tile, class Place, class Consumer, class Element, class Mask>
 KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>& p,
                                          const Mask& mask) {
@@ -148,8 +171,10 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
 
   while (true) {
     const item_type& work = atom.template await_item<item_type>();
-    if (work.ends) break;
+    const item_kind kind{atom.uniform(int(work.kind))};
+    if (kind == item_kind::end) break;
     atom.take_item();
+    if (kind == item_kind::pause) continue;
     atom.clear_statistics();
     if (next_is == 0) await_keys();
     atom.aim();
@@ -158,14 +183,15 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     while (true) {
       tile_is = next_is;
       atom.finish_scores();
-      const bool fits = atom.fits();
-      if (!(fits & ((tile_is & whole_for_mine) != 0) & (p.softcap == 0))) {
+      if (((tile_is & whole_for_mine) == 0) | atom.looks() | (p.softcap > 0)) {
+        // (What is hidden leaves less, which fits too.)
+        const bool rises = p.softcap > 0 || (atom.looks() && !atom.fits());
         if (p.softcap > 0) atom.softcap(p.softcap);
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (!fits || p.softcap > 0)  // what was hidden leaves less, which fits too
-          atom.raise((tile_is & pipelined_keys::first) == 0);
+        if (rises)
+          atom.raise((tile_is & pipelined_keys::first) == 0, kind == item_kind::again);
       }
       const auto look_ahead = [&] {
         atom.free_keys();
@@ -195,6 +221,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     }
     if (!atom.values_came()) atom.await_values();
     atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
+    if (!atom.looks() && atom.overflows()) atom.ask_again();
     const auto ends = atom.template begin_store<Place>();  // meanwhile
     atom.finish_weighted_sum();
     atom.store(ends);

@@ -11,6 +11,10 @@ inline constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 /// hidden score, -infinity, weighs nothing.
 template <class T> inline constexpr T no_maximum = -Kokkos::Experimental::finite_max_v<T>;
 
+/// A reference that lies below its row's maximum does no harm while the row's sum is below this:
+/// neither the sum nor the weighted sum of values up to 2^90 leaves a float's range.
+inline constexpr float most_sum = 0x1p32f;
+
 /// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
 /// maximum that it is relative to. RowValues is one number a row, however an atom holds it;
 /// raised(old, new) is their maximum, or may stay with an old one that is not far below, which
