@@ -30,11 +30,8 @@ template <class Element, int D> class wgmma_tile {
   // window has 4 % (docs/performance.md); at d 128 a third of values made dense attention slower.
   static constexpr int groups = D == 64 ? 3 : 2, panel_rows = 64, tile_rows = groups * panel_rows,
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
-  // At d 64 a warp's way from scores to weights is what takes long. Left to itself the assembler
-  // puts all multiplications before most exponentials, and what is looked up for the next tile
-  // before both. Steps, and a later place for what is looked up, change that; not so at d 128.
-  static constexpr int exponentials_at_once = D == 64 ? 32 : tile_keys;  // keys
-  static constexpr bool looks_ahead_late = D == 64;
+  // Left to itself the assembler puts all multiplications before most exponentials.
+  static constexpr int exponentials_at_once = 32;  // keys
   // Weights of float16 end at 2^16: its references must follow every row's maximum.
   static constexpr bool keeps_references = !std::is_same_v<Element, float16>;
   static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items

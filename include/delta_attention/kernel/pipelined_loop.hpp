@@ -190,19 +190,14 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (rises)
-          atom.raise((tile_is & pipelined_keys::first) == 0, kind == item_kind::again);
+        if (rises) atom.raise((tile_is & pipelined_keys::first) == 0, kind == item_kind::again);
       }
-      const auto look_ahead = [&] {
-        atom.free_keys();
-        next_is = atom.template look_for_keys<pipelined_keys>();
-        atom.aim();  // beside the exponentials, since it takes long
-      };
-      if constexpr (!Tile::looks_ahead_late) look_ahead();
+      atom.free_keys();
+      next_is = atom.template look_for_keys<pipelined_keys>();
+      atom.aim();  // beside the exponentials, since it takes long
       atom.template exponentials<0>();
       // The sum before follows the products, and ends before its weights' registers take others.
       atom.finish_weighted_sum();
-      if constexpr (Tile::looks_ahead_late) look_ahead();
       atom.free_values();
       atom.look_for_values();
       atom.template pack_weights<0>();
