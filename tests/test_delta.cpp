@@ -67,6 +67,13 @@ TEMPLATE_LIST_TEST_CASE("delta: options", "[delta]", setups_with<float>) {
                             {.stride = 16, .correction = c, .average = 2, .tail = 9}, options);
 }
 
+TEMPLATE_LIST_TEST_CASE("delta: scores that rise by much from tile to tile", "[delta]",
+                        every_setup) {
+  for (const correction c : {correction::recompute, correction::delta})
+    check_delta<TestType>({.queries = 430, .keys = 430}, cases::sink_window(4, 150),
+                          {.stride = 16, .correction = c, .tail = 5}, {.scale = 3.0});
+}
+
 TEMPLATE_LIST_TEST_CASE("delta: query_offset", "[delta]", every_setup) {
   const shape s{.queries = 90, .keys = 200, .query_heads = 2, .kv_heads = 1};
   // Positions before the first key see nothing and are no anchors; there may be rows beyond the

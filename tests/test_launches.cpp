@@ -53,8 +53,8 @@ TEMPLATE_LIST_TEST_CASE("launches: the same call gives the same bits", "[launche
   }
 }
 
-// On Hopper rows whose scores grow by much are computed twice. A team has several items here, of
-// which no, some or all are, its last ones among them.
+// Rows whose scores rise by much are computed twice (what they come to is test_dense's). Of the
+// items of a team none, some or all are, its last ones among them.
 TEMPLATE_LIST_TEST_CASE("launches: a batch is computed as if it were alone", "[launches]",
                         setups_with<da::bfloat16>) {
   using family = typename TestType::family;

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "banks.hpp"
 #include "fibers.hpp"
@@ -40,6 +41,7 @@ class block {
   template <class Body> void run(const Body& body) {
     running_ = -1;
     barriers_ = arrived_ = 0;
+    says_ = false;
     alive_ = threads();
     shared_.clear();
     for (thread_state& t : threads_) t = {};
@@ -86,13 +88,16 @@ class block {
     for (int t = first; t < first + lanes_; ++t) state(t).what = ready;
     wave.ready = lanes_ - 1;  // this one goes on
   }
-  /// A rendezvous of the block, which orders accesses to shared memory.
-  void barrier(int thread) {
+  /// A rendezvous of the block, which orders accesses to shared memory; tells whether some lane
+  /// says yes.
+  bool barrier(int thread, bool says = false) {
+    says_ = says_ || says;
     if (++arrived_ < threads()) {
       suspend(thread, at_barrier);
-      return;
+      return said_;
     }
     arrived_ = 0;
+    said_ = std::exchange(says_, false);
     ++barriers_;
     shared_.barrier();
     for (thread_state& t : threads_) t.what = ready;
@@ -101,6 +106,7 @@ class block {
       together(w);
     }
     --wave_of(thread).ready;
+    return said_;
   }
 
   template <class T> T shared_load(int thread, int at) {
@@ -226,6 +232,7 @@ class block {
   std::vector<wave_state> waves_;
   std::vector<int> runnable_;
   int running_ = -1, alive_ = 0, arrived_ = 0, barriers_ = 0;
+  bool says_ = false, said_ = false;  // at the next barrier, and at the last
 };
 
 }  // namespace emulation

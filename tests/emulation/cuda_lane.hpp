@@ -54,6 +54,14 @@ class cuda_lane : public wave_lane<32> {
     at(where).collective(thread_, text_of<Element>(), &mine, work);
   }
 
+  bool any_of_team(bool x, site where = site::current()) const {
+    return at(where).barrier(thread_, x);
+  }
+  int uniform(int x, site where = site::current()) const {
+    const int first = static_cast<int>(shuffle(static_cast<std::uint32_t>(x), 0, where));
+    if (first != x) fail("lane 0 has ", first, " for all, but another lane ", x);
+    return x;
+  }
   std::uint32_t shuffle(std::uint32_t x, int from, site where = site::current()) const {
     struct exchange {
       std::uint32_t x, result;

@@ -105,7 +105,11 @@ class cuda_lane {
   __device__ std::uint32_t shuffle(std::uint32_t x, int from) const {
     return __shfl_sync(~0u, x, from);
   }
+  /// x, which all lanes of a warp have; the compiler then keeps it in one register for all.
+  __device__ int uniform(int x) const { return __shfl_sync(~0u, x, 0); }
   __device__ bool any(bool x) const { return __any_sync(~0u, x); }
+  /// The same of all lanes of the team, which is a barrier, too.
+  __device__ bool any_of_team(bool x) const { return __syncthreads_or(x) != 0; }
   __device__ std::uint32_t ballot(bool x) const { return __ballot_sync(~0u, x); }
 
   static __device__ std::int32_t largest(std::int32_t a, std::int32_t b, std::int32_t c) {

@@ -114,8 +114,6 @@ class hopper_lane : public cuda_lane {
     asm("lop3.b32 %0, %1, %2, %3, 0x78;" : "=f"(y) : "f"(x), "f"(earlier), "r"(threadIdx.z));
     return y;
   }
-  /// x, which all lanes of a warp have; the compiler then keeps it in one register for all.
-  __device__ int uniform(int x) const { return __shfl_sync(~0u, x, 0); }
   __device__ void warp_barrier() const { __syncwarp(); }
 
   template <int Registers> __device__ void take_registers() const {

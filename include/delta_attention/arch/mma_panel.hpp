@@ -8,6 +8,7 @@
 #include <delta_attention/mask/algebra.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -33,6 +34,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
         score_factor_(p.softcap > 0 ? 1.f : factor_) {}
 
   KOKKOS_FUNCTION void clear_statistics() {
+    looks_ = 1;
     softmax_ = {row_values::map([](int) { return kernel::no_maximum<float>; }),
                 row_values::map([](int) { return 0.f; })};
     DELTA_ATTENTION_UNROLL
@@ -51,6 +53,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   KOKKOS_FUNCTION void hide(int first, const kernel::tile_rows& rows, mask::row_block block,
                             mask::key_range keys, const Mask& m) {
     constexpr int words = Keys / 32;
+    static_assert(words == 1 || words % 2 == 0);
     const auto visible = within(m, block, keys);
     const auto of_mask = [&](int of_panel) {
       const int r = first + of_panel, in = r < rows.count ? r : rows.count - 1;
@@ -80,6 +83,11 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       }
     }
   }
+  /// Must fits() be asked? A row's reference is the maximum of the first tile in which it sees a
+  /// key, and once all rows of the warp have theirs nobody looks: a tile's way from scores to
+  /// weights is shorter without. Should one turn out to be too low, overflow() tells, and the row
+  /// rises when it is computed again.
+  KOKKOS_FUNCTION bool looks() const { return looks_ != 0; }
   /// Can the references of the warp's rows stay? Where a row has none yet or a weight would pass
   /// 2^8, one must rise; few tiles have that. To see it takes half of the instructions of maxima,
   /// and no exchange between lanes: floats compare as their bits do as integers, but for two
@@ -104,32 +112,39 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       above = above | (top[i][0] > limits_[i]) | (top[i][1] > limits_[i]);
     return !lane_.any(above);
   }
-  /// Lets references rise to their rows' maxima. What was summed before follows, if anything was:
-  /// sums() says that, and ends what is still being added.
-  template <class Sums> KOKKOS_FUNCTION void raise(const Sums& sums) {
-    const row_values factor = softmax_.raise(largest());
+  /// Gives rows their references, and lets those rise that are set in `rising`, a bit for each of
+  /// the lane's rows. What was summed before follows, if anything was: sums() says that, and ends
+  /// what is still being added.
+  template <class Sums> KOKKOS_FUNCTION void raise(const Sums& sums, std::uint32_t rising) {
+    if constexpr (!kernel::keeps_maxima<Element>) rising = ~0u;
+    const auto settled = [&](int i) {
+      return !(rising >> i & 1) && softmax_.maximum.v[i] != kernel::no_maximum<float>;
+    };
+    row_values top = largest();
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < 2 * Blocks; ++i) top.v[i] = settled(i) ? softmax_.maximum.v[i] : top.v[i];
+    const row_values factor = softmax_.raise(top);
     softmax_.sum = softmax_.sum * factor;
     if (lane_.any(!factor.all_are(1.f)) && sums())
       for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
+    bool all_settled = true;
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 2 * Blocks; ++i) {
-      limits_[i] = bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
+      constexpr std::int32_t none = std::numeric_limits<std::int32_t>::max();
+      limits_[i] = settled(i)
+                       ? none
+                       : bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
+      all_settled = all_settled & settled(i);
     }
+    looks_ = lane_.uniform(lane_.any(!all_settled));
   }
-  /// Have all rows of the warp seen a key?
-  KOKKOS_FUNCTION bool has_references() const {
-    bool lacks = false;
-    DELTA_ATTENTION_UNROLL
-    for (const float maximum : softmax_.maximum.v)
-      lacks = lacks | (maximum == kernel::no_maximum<float>);
-    return !lane_.any(lacks);
+  /// A bit for each lane whose part of the sum of its row i is too large, or NaN.
+  KOKKOS_FUNCTION std::uint32_t overflow(int i) const {
+    return lane_.ballot(!(softmax_.sum.v[i] < kernel::most_sum));
   }
-  /// Has a sum of theirs grown so large, or become NaN, that a reference was too low?
-  KOKKOS_FUNCTION bool overflows() const {
-    bool above = false;
-    DELTA_ATTENTION_UNROLL
-    for (const float sum : softmax_.sum.v) above = above | !(sum < kernel::most_sum);
-    return lane_.any(above);
+  /// Of such bits: is one of the lanes that share the row set?
+  KOKKOS_FUNCTION std::uint32_t of_row(std::uint32_t lanes) const {
+    return (lanes >> lane_.lane() / 4 * 4 & 15) != 0;
   }
   /// Weights in place of scores, which the statistics take in; of the keys Begin <= j < End. A step
   /// of fewer than all begins when the first weights of the one before are there.
@@ -293,6 +308,7 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   }
 
   Lane lane_;
+  int looks_ = 1;
   float factor_, score_factor_;
   kernel::online_softmax<row_values> softmax_;
   // Bits of the largest product of each row that needs no other reference. A negative one's are

@@ -130,7 +130,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
-    if (!panel_.fits()) panel_.raise([] { return true; });
+    if (panel_.looks() && !panel_.fits()) panel_.raise([] { return true; }, rising_);
     panel_.exponentials();
     panel_.pack_weights();
   }
@@ -149,6 +149,18 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
         });
   }
 
+  /// Rows share the team's keys: all are computed again where one has to be.
+  KOKKOS_FUNCTION bool comes_again() {
+    if constexpr (!kernel::keeps_maxima<Element>) return false;
+    std::uint32_t rising = 0;
+    if (!again_) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < 2 * M; ++i) rising |= panel_.of_row(panel_.overflow(i)) << i;
+    }
+    rising_ = rising;
+    again_ = lane_.any_of_team(rising != 0);
+    return again_;
+  }
   template <class Epilogue>
   KOKKOS_FUNCTION void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) {
     panel_.store(lane_.warp() * panel_rows, rows, split, value_size_, epilogue);
@@ -163,6 +175,8 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   stage_type stage_;
   panel_type panel_;
   std::int64_t tile_begin_ = 0;
+  std::uint32_t rising_ = 0;  // of the lane's rows those that are computed again for their own sake
+  bool again_ = false;
   int value_size_;
 };
 

@@ -37,10 +37,7 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   __device__ int uniform(int x) const { return lane_.uniform(x); }
   /// Tells that all of the item before is done.
   __device__ void take_item() { lane_.warp_arrives(at(tile::item_taken, 0)); }
-  __device__ void clear_statistics() {
-    panel_.clear_statistics();
-    looks_ = 1;
-  }
+  __device__ void clear_statistics() { panel_.clear_statistics(); }
 
   /// To wait for keys takes time even where they have come: a look before other work saves it. Of
   /// keys that have come, what they are; else 0.
@@ -104,21 +101,25 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
                        const Mask& m) {
     panel_.hide(first_row_, rows, block, keys, m);
   }
-  /// Must fits() be asked? While a row of the warp has no reference, or `always` as raise was told.
-  __device__ bool looks() const { return looks_ != 0; }
+  __device__ bool looks() const { return panel_.looks(); }
   __device__ bool fits() const { return panel_.fits(); }
   /// `sums`: is there anything summed yet?
-  __device__ void raise(bool sums, bool always) {
-    panel_.raise([&] {
-      if (sums) finish_weighted_sum();
-      return sums;
-    });
-    looks_ = lane_.uniform(!tile::keeps_references || always || !panel_.has_references());
+  __device__ void raise(bool sums) {
+    const auto& lanes = tile::overflow(tile::item_parity_, warp());
+    panel_.raise(
+        [&] {
+          if (sums) finish_weighted_sum();
+          return sums;
+        },
+        panel_.of_row(lanes[0]) | panel_.of_row(lanes[1]) << 1);
   }
-  __device__ bool overflows() const { return panel_.overflows(); }
-  /// Has the item come again after the next.
+  /// Has the item come again after the next, if a sum of its rows is too large.
   __device__ void ask_again() const {
-    if (lane_.lane() == 0) Kokkos::atomic_store(&tile::again(tile::item_parity_), 1);
+    const std::uint32_t lanes[] = {panel_.overflow(0), panel_.overflow(1)};
+    if ((lanes[0] | lanes[1]) == 0 || lane_.lane() > 0) return;
+    auto& told = tile::overflow(tile::item_parity_, warp());
+    told[0] = lanes[0];
+    told[1] = lanes[1];
   }
   template <int Half> __device__ void exponentials() {
     panel_.template exponentials<Half * N / 2, (Half + 1) * N / 2, tile::exponentials_at_once>();
@@ -164,11 +165,12 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
 
  private:
+  __device__ int warp() const { return lane_.warp() - 4; }  // of those that compute
+
   panel_type panel_;
   int value_size_, group_, first_row_;
   typename tile::turn turn_;  // of the keys, and the values, that come next
   int queries_at_ = 0, keys_at_ = 0;
-  int looks_ = 1;
   bool values_came_ = false;
 };
 

@@ -100,17 +100,18 @@ template <class Element, int D> class wgmma_query_loader : wgmma_tile<Element, D
       : tile(lane), p_(p) {}
 
   /// The next item: described, once all have taken the last one, by one lane, which is told whether
-  /// the one before that was asked for again.
+  /// the one before that was asked for again, and says whether this is it.
   template <class Work, class Describe>
   __device__ const Work& describe_item(const Describe& describe) {
     if (lane_.warp() == tile::tile_warps) {  // the first of these
       lane_.await(at(tile::item_taken, 0), tile::item_parity_);
-      if (lane_.lane() == 0) {
-        const int next = tile::item_parity_ ^ 1;
-        describe(tile::template work<Work>(next), tile::again(next) != 0);
-        tile::again(next) = 0;
-        lane_.arrive(at(tile::item_told, 0));
-      }
+      const int next = tile::item_parity_ ^ 1, word = lane_.lane() % tile::overflow_words;
+      const bool asked = lane_.any(tile::overflow_word(next, word) != 0);
+      bool again = false;
+      if (lane_.lane() == 0) again = describe(tile::template work<Work>(next), asked);
+      if (asked && !lane_.any(again)) tile::overflow_word(next, word) = 0;
+      lane_.warp_barrier();
+      if (lane_.lane() == 0) lane_.arrive(at(tile::item_told, 0));
       lane_.warp_barrier();
     }
     return tile::template await_told<Work>();

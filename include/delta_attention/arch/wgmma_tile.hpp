@@ -2,6 +2,7 @@
 
 #include <delta_attention/arch/lane_values.hpp>
 #include <delta_attention/arch/tensor_maps.hpp>
+#include <delta_attention/kernel/softmax.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_WGMMA)
 
@@ -32,14 +33,15 @@ template <class Element, int D> class wgmma_tile {
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
   // Left to itself the assembler puts all multiplications before most exponentials.
   static constexpr int exponentials_at_once = 32;  // keys
-  // Weights of float16 end at 2^16: its references must follow every row's maximum.
-  static constexpr bool keeps_references = !std::is_same_v<Element, float16>;
+  static constexpr bool keeps_maxima = kernel::keeps_maxima<Element>;
   static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
                        query_threads = group_threads - tile_warps * hopper_lane::lanes;
   static constexpr int scratch_level = 0, scratch_alignment = hopper_lane::alignment;
   static constexpr bool shares_cache = true;
+  static constexpr int overflow_words = 2 * 4 * groups;  // of an item
+  static_assert(overflow_words <= hopper_lane::lanes);
   static constexpr int work_bytes = 256, info_bytes = 64, place_bytes = 32;
   using launch_bounds = Kokkos::LaunchBounds<team_size, 1>;
   static std::string description() { return "wgmma (tensor cores of sm_90a)"; }
@@ -63,8 +65,8 @@ template <class Element, int D> class wgmma_tile {
   static constexpr int queries = 0, keys = 2 * queries_bytes, values = keys + stages * matrix_bytes,
                        key_infos = values + stages * matrix_bytes,
                        works = key_infos + stages * info_bytes, places = works + 2 * work_bytes,
-                       asked_again = places + 2 * tile_rows * place_bytes,  // items, a word each
-      barriers = asked_again + 2 * int(sizeof(int));
+                       overflows = places + 2 * tile_rows * place_bytes,
+                       barriers = overflows + 2 * overflow_words * int(sizeof(std::uint32_t));
   using key_bits = arch::key_bits<tile_keys>;
   enum barrier {
     item_told,
@@ -119,9 +121,13 @@ template <class Element, int D> class wgmma_tile {
     static_assert(sizeof(Work) <= work_bytes);
     return kept<Work>(works + parity * work_bytes);
   }
-  /// Did somebody ask for the item again?
-  __device__ int& again(int parity) const {
-    return kept<int>(asked_again + parity * int(sizeof(int)));
+  /// Word i of an item: of the two rows of the lanes of each warp that computes, which have too
+  /// large sums.
+  __device__ std::uint32_t& overflow_word(int parity, int i) const {
+    return kept<std::uint32_t>(overflows + 4 * (parity * overflow_words + i));
+  }
+  __device__ std::uint32_t (&overflow(int parity, int warp) const)[2] {
+    return kept<std::uint32_t[2]>(overflows + 4 * (parity * overflow_words + 2 * warp));
   }
   /// Where row r of an item goes: there is room for those of two items, too.
   template <class Place> __device__ Place& row_place(int r) const {
@@ -149,7 +155,8 @@ template <class Element, int D> class wgmma_tile {
       make(some_values, 1, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
       lane.arrive(tile.at(values_full, 0));  // there are none at turn 0
-      tile.again(0) = tile.again(1) = 0;
+      for (int i = 0; i < overflow_words; ++i)
+        tile.overflow_word(0, i) = tile.overflow_word(1, i) = 0;
       lane.publish();
     }
     lane.barrier();

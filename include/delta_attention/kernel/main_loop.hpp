@@ -105,6 +105,14 @@ inline constexpr int keys_at_once = [] {
     return Atom::tile_keys;
 }();
 
+/// Has an atom to compute its rows once more?
+template <class Atom> KOKKOS_INLINE_FUNCTION bool again(Atom& atom) {
+  if constexpr (requires { atom.comes_again(); })
+    return atom.comes_again();
+  else
+    return false;
+}
+
 /// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
 /// members).
 template <class Atom, class Element, class Mask, class Epilogue>
@@ -123,57 +131,59 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
   const tile_work<panels>& work = atom.keep(mine);
   const tile_rows& rows = work.item.rows;
   const visibility<Mask> visible{mask, rows, work.all};
-  tile_walk<Atom::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
+  do {
+    tile_walk<Atom::tile_keys, Mask> tiles(mask, work.all, work.item.keys);
 
-  key_tile tile = tiles.next();
-  atom.load_queries(p, rows, tile, visible);
-  while (tile.keys.size() > 0) {
-    const key_tile following = tiles.next();
-    atom.stage(p, rows, tile, following, visible);
+    key_tile tile = tiles.next();
+    atom.load_queries(p, rows, tile, visible);
+    while (tile.keys.size() > 0) {
+      const key_tile following = tiles.next();
+      atom.stage(p, rows, tile, following, visible);
 
-    const bool whole = tile.seen && tile.keys.size() == Atom::tile_keys;
-    const auto attend_to = [&](int i, const key_range& keys) {
-      bool hides = false;
-      if (!whole) {
-        // An atom that takes a number of keys at once takes what lies beyond the last one, too.
-        if constexpr (!Atom::skips_keys) hides = keys.size() < keys_at_once<Atom>;
-        if (!tile.seen) {
-          const mask::coverage coverage = mask.classify(work.panel[i], keys);
-          if (coverage == mask::coverage::empty) return;
-          if (coverage == mask::coverage::partial) hides = true;
-        }
-      }
-      const int panel = first_panel + i * Atom::panel_step;
-      atom.scores(panel, keys);
-      if (hides || p.softcap > 0) {  // one branch for most tiles
-        if (p.softcap > 0) atom.softcap(panel, keys, p.softcap);
-        if (hides) atom.hide(panel, rows, keys, mask);
-      }
-      atom.weigh(panel, keys);
-      atom.weighted_sum(panel, keys);
-    };
-    for (int i = 0; i < with_rows; ++i) {
-      if constexpr (Atom::skips_keys) {
-        for (key_range keys = tile.keys; keys.size() > 0; keys = {keys.end, tile.keys.end}) {
+      const bool whole = tile.seen && tile.keys.size() == Atom::tile_keys;
+      const auto attend_to = [&](int i, const key_range& keys) {
+        bool hides = false;
+        if (!whole) {
+          // An atom that takes a number of keys at once takes what lies beyond the last one, too.
+          if constexpr (!Atom::skips_keys) hides = keys.size() < keys_at_once<Atom>;
           if (!tile.seen) {
-            const key_range seen = mask.next(work.panel[i], keys.begin);
-            if (seen.begin >= tile.keys.end) break;
-            keys = {seen.begin, seen.end < tile.keys.end ? seen.end : tile.keys.end};
+            const mask::coverage coverage = mask.classify(work.panel[i], keys);
+            if (coverage == mask::coverage::empty) return;
+            if (coverage == mask::coverage::partial) hides = true;
           }
-          attend_to(i, keys);
         }
-      } else if constexpr (!has_steps<Atom>) {
-        attend_to(i, tile.keys);
-      } else {
-        constexpr int step = Atom::step_keys;
-        const int count = int(tile.keys.size());
-        for (int first = 0; first < count; first += step)
-          attend_to(i, {tile.keys.begin + first,
-                        tile.keys.begin + (first + step < count ? first + step : count)});
+        const int panel = first_panel + i * Atom::panel_step;
+        atom.scores(panel, keys);
+        if (hides || p.softcap > 0) {  // one branch for most tiles
+          if (p.softcap > 0) atom.softcap(panel, keys, p.softcap);
+          if (hides) atom.hide(panel, rows, keys, mask);
+        }
+        atom.weigh(panel, keys);
+        atom.weighted_sum(panel, keys);
+      };
+      for (int i = 0; i < with_rows; ++i) {
+        if constexpr (Atom::skips_keys) {
+          for (key_range keys = tile.keys; keys.size() > 0; keys = {keys.end, tile.keys.end}) {
+            if (!tile.seen) {
+              const key_range seen = mask.next(work.panel[i], keys.begin);
+              if (seen.begin >= tile.keys.end) break;
+              keys = {seen.begin, seen.end < tile.keys.end ? seen.end : tile.keys.end};
+            }
+            attend_to(i, keys);
+          }
+        } else if constexpr (!has_steps<Atom>) {
+          attend_to(i, tile.keys);
+        } else {
+          constexpr int step = Atom::step_keys;
+          const int count = int(tile.keys.size());
+          for (int first = 0; first < count; first += step)
+            attend_to(i, {tile.keys.begin + first,
+                          tile.keys.begin + (first + step < count ? first + step : count)});
+        }
       }
+      tile = following;
     }
-    tile = following;
-  }
+  } while (again(atom));
   atom.store(rows, work.item.split, epilogue);
 }
 

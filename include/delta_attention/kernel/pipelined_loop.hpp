@@ -15,12 +15,16 @@ namespace delta_attention::kernel {
 /// What the copying warps tell the others of an item,
 enum class item_kind {
   fresh,
-  again,  // the item before the last, whose references turned out to be too low
+  again,  // the item before the last, some of whose sums became too large
   pause,  // none, so that the last one's sums are known before the end
   end
 };
 template <int Panels> struct pipelined_item : tile_work<Panels> {
   item_kind kind;
+
+  KOKKOS_FUNCTION bool has_rows() const {
+    return kind == item_kind::fresh || kind == item_kind::again;
+  }
 };
 /// of a tile's keys (one without any, where no row of an item sees a key), with its properties as
 /// bits of one word.
@@ -61,11 +65,11 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
   };
   bool open = false;  // may the last item have to come again?
   // Called by one lane; `w` is the item before the last until it is written.
-  const auto describe = [&](item_type& w, bool again) {
-    if (again) {
+  const auto describe = [&](item_type& w, bool asked) {
+    if (asked && w.kind == item_kind::fresh) {
       w.kind = item_kind::again;
       open = false;
-      return;
+      return true;
     }
     do {
       const std::int64_t i = mine;
@@ -73,22 +77,23 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
       if (i >= plan.items()) {
         w.kind = open ? item_kind::pause : item_kind::end;
         open = false;
-        return;
+        return false;
       }
       w.item = plan.item(i);
     } while (!epilogue.wants(w.item.rows, w.item.split));
     w.kind = item_kind::fresh;
-    open = Tile::keeps_references;
+    open = Tile::keeps_maxima;
     const tile_rows& rows = w.item.rows;
     w.all = rows.block(0, rows.count);
     for (int x = 0; x < Tile::groups; ++x) {  // one without rows computes, and stores nothing
       const int first = x * Tile::panel_rows < rows.count ? x * Tile::panel_rows : 0;
       w.panel[x] = rows.block(first, first + Tile::panel_rows);
     }
+    return false;
   };
   while (true) {
     const item_type& work = atom.template describe_item<item_type>(describe);
-    if (work.kind <= item_kind::again) {
+    if (work.has_rows()) {
       atom.copy(work.item.rows);
       atom.tell_places(work.item.rows, work.item.split, epilogue);
     }
@@ -153,7 +158,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
 /// together, behind the softmax of the others. Once its rows have references a warp does not look
 /// at scores before it takes exponentials, which is a large part of its way from one product to the
-/// next; rows whose sums then grow too large are stored all the same, and their item comes again.
+/// next. Rows whose sums then grow too large are stored all the same, and their item comes again.
 /// What few tiles need stands behind as few branches as possible, and an item's first tile, beside
 /// which nothing is summed, goes the way of all others: it is the size of the loop that lets the
 /// compiler keep its registers (docs/performance.md).
@@ -185,12 +190,12 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       atom.finish_scores();
       if (((tile_is & whole_for_mine) == 0) | atom.looks() | (p.softcap > 0)) {
         // (What is hidden leaves less, which fits too.)
-        const bool rises = p.softcap > 0 || (atom.looks() && !atom.fits());
+        const bool rises = atom.looks() && (p.softcap > 0 || !atom.fits());
         if (p.softcap > 0) atom.softcap(p.softcap);
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (rises) atom.raise((tile_is & pipelined_keys::first) == 0, kind == item_kind::again);
+        if (rises) atom.raise((tile_is & pipelined_keys::first) == 0);
       }
       atom.free_keys();
       next_is = atom.template look_for_keys<pipelined_keys>();
@@ -216,7 +221,7 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     }
     if (!atom.values_came()) atom.await_values();
     atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
-    if (!atom.looks() && atom.overflows()) atom.ask_again();
+    if (Tile::keeps_maxima && kind == item_kind::fresh) atom.ask_again();
     const auto ends = atom.template begin_store<Place>();  // meanwhile
     atom.finish_weighted_sum();
     atom.store(ends);

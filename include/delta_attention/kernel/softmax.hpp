@@ -1,6 +1,9 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <delta_attention/tensor/element.hpp>
+
+#include <type_traits>
 
 namespace delta_attention::kernel {
 
@@ -11,9 +14,13 @@ inline constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 /// hidden score, -infinity, weighs nothing.
 template <class T> inline constexpr T no_maximum = -Kokkos::Experimental::finite_max_v<T>;
 
-/// A reference that lies below its row's maximum does no harm while the row's sum is below this:
-/// neither the sum nor the weighted sum of values up to 2^90 leaves a float's range.
+/// A row may keep the maximum of its first tile, instead of following the largest score, as long as
+/// its sum, or each lane's part of it, stays below this: then neither the sum nor the weighted sum
+/// of values up to 2^90 leaves a float's range.
 inline constexpr float most_sum = 0x1p32f;
+/// Do atoms whose weights are such elements do so, and compute a row again whose sum became too
+/// large? Weights of float16 end at 2^16.
+template <class Element> inline constexpr bool keeps_maxima = !std::is_same_v<Element, float16>;
 
 /// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
 /// maximum that it is relative to. RowValues is one number a row, however an atom holds it;
