@@ -71,6 +71,21 @@ TEMPLATE_TEST_CASE("emulated: negative scores that rise from tile to tile", "[em
   }
 }
 
+TEMPLATE_TEST_CASE("emulated: scores that rise beyond what a float holds", "[emulation]",
+                   da::bfloat16, da::float16) {
+  // By 24 to the base 2 a tile, of the last two of eight keys: one lane's of four on NVIDIA's.
+  using setup = emulated::setup_of<TestType, emulated::small>;
+  for (const integer queries : {1, 70}) {
+    problem_of<setup> p({.queries = queries, .keys = 400});
+    for (integer i = 0; i < queries; ++i) p.q(0, i, 0, 0) = 8;
+    for (integer j = 0; j < 400; ++j)
+      p.k(0, j, 0, 0) = -40 + (j % 8 < 6 ? 0 : 12 * static_cast<double>(j / 64));
+    emulation::the_gpu().start(1);
+    check_attention<setup>(p, cases::full());
+    CHECK(emulation::the_gpu().failure == "");
+  }
+}
+
 TEST_CASE("emulated: sizes of heads, aligned and not", "[emulation]") {
   for (const layout where : {layout::tokens_first, layout::heads_first, layout::padded})
     for (const auto& [size, value_size] : {std::pair{16, 64}, {72, 16}, {128, 120}, {136, 256}})
