@@ -77,16 +77,18 @@ TEMPLATE_TEST_CASE("emulated: scores that rise from tile to tile", "[emulation]"
   check_rise(12, false);  // weights pass what a float holds
 }
 
-TEST_CASE("emulated: rows that are computed again leave others alone", "[emulation]") {
+TEMPLATE_TEST_CASE("emulated: rows that are computed again leave others alone", "[emulation]",
+                   da::bfloat16, da::float16) {
+  using setup = emulated::setup_of<TestType, emulated::small>;
   // Rows 64 to 99 see a second tile of keys, where their scores rise by some 2^13. With the later
   // keys those of rows from 100 on rise by much more.
   constexpr integer cut = 100, tokens = 120;
   const auto first_rows = [](double later) {
-    problem_of<setup_here> p({.queries = tokens, .keys = tokens});
+    problem_of<setup> p({.queries = tokens, .keys = tokens});
     for (integer j = 64; j < tokens; ++j)
       for (integer e = 0; e < p.sizes.size; ++e) p.k(0, j, 0, e) *= j < cut ? 6 : later;
     emulation::the_gpu().start(1);
-    const results all = run_attention<setup_here::family>(p, da::causal{});
+    const results all = run_attention<typename setup::family>(p, da::causal{});
     CHECK(emulation::the_gpu().failure == "");
     std::vector<double> first;
     for (integer i = 0; i < cut; ++i)

@@ -112,11 +112,11 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       above = above | (top[i][0] > limits_[i]) | (top[i][1] > limits_[i]);
     return !lane_.any(above);
   }
-  /// Gives rows their references, and lets those rise that are set in `rising`, a bit for each of
-  /// the lane's rows. What was summed before follows, if anything was: sums() says that, and ends
-  /// what is still being added.
-  template <class Sums> KOKKOS_FUNCTION void raise(const Sums& sums, std::uint32_t rising) {
-    if constexpr (!kernel::keeps_maxima<Element>) rising = ~0u;
+  /// Gives rows their references, and `again`, when rows are computed once more, lets those rise
+  /// that are set in `rising`, a bit for each of the lane's rows. Returns the factors of what was
+  /// summed before, for rescale(); but for `again` there is nothing: a row without a reference has
+  /// no sum.
+  KOKKOS_FUNCTION row_values raise(bool again, std::uint32_t rising) {
     const auto settled = [&](int i) {
       return !(rising >> i & 1) && softmax_.maximum.v[i] != kernel::no_maximum<float>;
     };
@@ -125,8 +125,6 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
     for (int i = 0; i < 2 * Blocks; ++i) top.v[i] = settled(i) ? softmax_.maximum.v[i] : top.v[i];
     const row_values factor = softmax_.raise(top);
     softmax_.sum = softmax_.sum * factor;
-    if (lane_.any(!factor.all_are(1.f)) && sums())
-      for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
     bool all_settled = true;
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 2 * Blocks; ++i) {
@@ -136,11 +134,17 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
                        : bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
       all_settled = all_settled & settled(i);
     }
-    looks_ = lane_.uniform(lane_.any(!all_settled));
+    looks_ = lane_.uniform(again || lane_.any(!all_settled));
+    return factor;
   }
-  /// A bit for each lane whose part of the sum of its row i is too large, or NaN.
+  KOKKOS_FUNCTION void rescale(const row_values& factor) {
+    for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
+  }
+  /// A bit for each lane whose part of the sum of its row i is too large, or where the weighted sum
+  /// is not finite: a weight that passes 2^16, where float16 ends, leaves no channel finite.
   KOKKOS_FUNCTION std::uint32_t overflow(int i) const {
-    return lane_.ballot(!(softmax_.sum.v[i] < kernel::most_sum));
+    return lane_.ballot(!(softmax_.sum.v[i] < kernel::most_sum) |
+                        !(Kokkos::fabs(output[i / 2][0][i % 2 * 2]) < infinity));
   }
   /// Of such bits: is one of the lanes that share the row set?
   KOKKOS_FUNCTION std::uint32_t of_row(std::uint32_t lanes) const {

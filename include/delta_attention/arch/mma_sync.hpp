@@ -130,7 +130,10 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
     panel_.hide(first, rows, rows.block(first, first + panel_rows), keys, m);
   }
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
-    if (panel_.looks() && !panel_.fits()) panel_.raise([] { return true; }, rising_);
+    if (panel_.looks() && !panel_.fits()) {
+      const auto factor = panel_.raise(again_, rising_);
+      if (again_) panel_.rescale(factor);
+    }
     panel_.exponentials();
     panel_.pack_weights();
   }
@@ -151,7 +154,6 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
 
   /// Rows share the team's keys: all are computed again where one has to be.
   KOKKOS_FUNCTION bool comes_again() {
-    if constexpr (!kernel::keeps_maxima<Element>) return false;
     std::uint32_t rising = 0;
     if (!again_) {
       DELTA_ATTENTION_UNROLL

@@ -103,15 +103,17 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   __device__ bool looks() const { return panel_.looks(); }
   __device__ bool fits() const { return panel_.fits(); }
-  /// `sums`: is there anything summed yet?
-  __device__ void raise(bool sums) {
-    const auto& lanes = tile::overflow(tile::item_parity_, warp());
-    panel_.raise(
-        [&] {
-          if (sums) finish_weighted_sum();
-          return sums;
-        },
-        panel_.of_row(lanes[0]) | panel_.of_row(lanes[1]) << 1);
+  __device__ void raise() { panel_.raise(false, 0); }
+  /// The same where the item has come again. All warps of the group are here for each tile, since
+  /// they have to wait for the end of a sum at one place (PTX ISA, wgmma.wait_group).
+  __device__ void raise_again(bool rises) {
+    auto factor = panel_type::row_values::map([](int) { return 1.f; });
+    if (rises) {
+      const auto& lanes = tile::overflow(tile::item_parity_, warp());
+      factor = panel_.raise(true, panel_.of_row(lanes[0]) | panel_.of_row(lanes[1]) << 1);
+    }
+    finish_weighted_sum();
+    panel_.rescale(factor);
   }
   /// Has the item come again after the next, if a sum of its rows is too large.
   __device__ void ask_again() const {

@@ -33,7 +33,6 @@ template <class Element, int D> class wgmma_tile {
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
   // Left to itself the assembler puts all multiplications before most exponentials.
   static constexpr int exponentials_at_once = 32;  // keys
-  static constexpr bool keeps_maxima = kernel::keeps_maxima<Element>;
   static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
@@ -154,7 +153,10 @@ template <class Element, int D> class wgmma_tile {
       make(values_full, stages, 1);
       make(some_values, 1, 1);
       make(values_empty, stages, groups * 4 * hopper_lane::arrivals_of_warp);
-      lane.arrive(tile.at(values_full, 0));  // there are none at turn 0
+      // At turn 0 there are no values. Nobody else waits for them, and compute-sanitizer's
+      // synccheck wants each phase awaited.
+      lane.arrive(tile.at(values_full, 0));
+      lane.await(tile.at(values_full, 0), 0);
       for (int i = 0; i < overflow_words; ++i)
         tile.overflow_word(0, i) = tile.overflow_word(1, i) = 0;
       lane.publish();

@@ -82,7 +82,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
       w.item = plan.item(i);
     } while (!epilogue.wants(w.item.rows, w.item.split));
     w.kind = item_kind::fresh;
-    open = Tile::keeps_maxima;
+    open = true;
     const tile_rows& rows = w.item.rows;
     w.all = rows.block(0, rows.count);
     for (int x = 0; x < Tile::groups; ++x) {  // one without rows computes, and stores nothing
@@ -195,7 +195,10 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (rises) atom.raise((tile_is & pipelined_keys::first) == 0);
+        if (kind == item_kind::again)
+          atom.raise_again(rises);
+        else if (rises)
+          atom.raise();
       }
       atom.free_keys();
       next_is = atom.template look_for_keys<pipelined_keys>();
@@ -221,9 +224,9 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     }
     if (!atom.values_came()) atom.await_values();
     atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
-    if (Tile::keeps_maxima && kind == item_kind::fresh) atom.ask_again();
     const auto ends = atom.template begin_store<Place>();  // meanwhile
     atom.finish_weighted_sum();
+    if (kind == item_kind::fresh) atom.ask_again();
     atom.store(ends);
   }
 }
