@@ -158,7 +158,7 @@ TEMPLATE_LIST_TEST_CASE("identity: later keys do not matter, to the last bit", "
                         best_setups) {
   constexpr integer cut = 150;
   problem_of<TestType> p(usual);
-  // By 300: later rows of a tile may have to be computed again, for scores that rise too much.
+  // By 300: later rows' scores rise by much.
   for (const double factor : {-2, 300}) {
     problem_of<TestType> changed(usual);
     for (integer b = 0; b < usual.batches; ++b)

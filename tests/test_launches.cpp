@@ -21,6 +21,7 @@ const shape few{.queries = 1, .keys = 5000, .query_heads = 8, .kv_heads = 2, .si
 const da::sink_window window{.sinks = 5, .window = 70};
 
 using exec_space = Kokkos::DefaultExecutionSpace;
+using sixteen_bit_setups = concatenated<setups_with<da::bfloat16>, setups_with<da::float16>>;
 using huge_tensor = Kokkos::View<da::bfloat16****, Kokkos::LayoutRight, exec_space>;
 
 huge_tensor random_tensor(const std::string& name, integer tokens, integer heads, integer size) {
@@ -56,7 +57,7 @@ TEMPLATE_LIST_TEST_CASE("launches: the same call gives the same bits", "[launche
 // Rows whose scores rise by much are computed twice (what they come to is test_dense's). Of the
 // items of a team none, some or all are, its last ones among them.
 TEMPLATE_LIST_TEST_CASE("launches: a batch is computed as if it were alone", "[launches]",
-                        setups_with<da::bfloat16>) {
+                        sixteen_bit_setups) {
   using family = typename TestType::family;
   for (const integer size : {64, 128}) {
     const shape s{.batches = 24,
@@ -73,7 +74,7 @@ TEMPLATE_LIST_TEST_CASE("launches: a batch is computed as if it were alone", "[l
           for (integer h = 0; h < s.query_heads; ++h)
             for (integer e = 0; e < size; ++e) p.q(b, i, h, e) *= 64;
     const auto all = run_attention<family>(p, da::causal{});
-    buffer<typename TestType::execution_space, da::bfloat16> one(
+    buffer<typename TestType::execution_space, typename TestType::element> one(
         s.batches, s.queries, s.query_heads, size, layout::tokens_first);
     for (integer b = 0; b < s.batches; ++b) {
       const auto of_batch = [&](const auto& x) {

@@ -108,6 +108,17 @@ class hopper_lane : public cuda_lane {
   __device__ void named_arrive(int id, int threads) const {
     asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
   }
+  /// A barrier, too: is x true for one of its threads?
+  __device__ bool named_any(int id, int threads, bool x) const {
+    int any;
+    asm volatile(
+        "{\n.reg .pred p, q;\nsetp.ne.b32 p, %1, 0;\nbar.red.or.pred q, %2, %3, p;\n"
+        "selp.b32 %0, 1, 0, q;\n}\n"
+        : "=r"(any)
+        : "r"(int(x)), "r"(id), "r"(threads)
+        : "memory");
+    return uniform(any) != 0;
+  }
   /// x, but not before `earlier` is there.
   __device__ float after(float x, float earlier) const {
     float y;  // x ^ (earlier & 0): Kokkos' blocks have z = 0, which the assembler does not know

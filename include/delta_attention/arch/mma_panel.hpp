@@ -86,7 +86,8 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
   /// Must fits() be asked? A row's reference is the maximum of the first tile in which it sees a
   /// key, and once all rows of the warp have theirs nobody looks: a tile's way from scores to
   /// weights is shorter without. Should one turn out to be too low, overflow() tells, and the row
-  /// rises when it is computed again.
+  /// rises when it is computed again: then, as always where elements do not keep maxima, all warps
+  /// look at all tiles.
   KOKKOS_FUNCTION bool looks() const { return looks_ != 0; }
   /// Can the references of the warp's rows stay? Where a row has none yet or a weight would pass
   /// 2^8, one must rise; few tiles have that. To see it takes half of the instructions of maxima,
@@ -112,11 +113,10 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
       above = above | (top[i][0] > limits_[i]) | (top[i][1] > limits_[i]);
     return !lane_.any(above);
   }
-  /// Gives rows their references, and `again`, when rows are computed once more, lets those rise
-  /// that are set in `rising`, a bit for each of the lane's rows. Returns the factors of what was
-  /// summed before, for rescale(); but for `again` there is nothing: a row without a reference has
-  /// no sum.
-  KOKKOS_FUNCTION row_values raise(bool again, std::uint32_t rising) {
+  /// Gives rows their references, and lets those rise that are set in `rising`, a bit for each of
+  /// the lane's rows. Returns the factors of what was summed before, for rescale(), which is to
+  /// `follow` where rows may rise: a row without a reference has no sum.
+  KOKKOS_FUNCTION row_values raise(bool follow, std::uint32_t rising) {
     const auto settled = [&](int i) {
       return !(rising >> i & 1) && softmax_.maximum.v[i] != kernel::no_maximum<float>;
     };
@@ -134,17 +134,15 @@ template <class Element, int Blocks, int Keys, int Channels, class Lane> class m
                        : bits((softmax_.maximum.v[i] + row_values::most_above) / score_factor_);
       all_settled = all_settled & settled(i);
     }
-    looks_ = lane_.uniform(again || lane_.any(!all_settled));
+    looks_ = lane_.uniform(follow || lane_.any(!all_settled));
     return factor;
   }
   KOKKOS_FUNCTION void rescale(const row_values& factor) {
     for_each(output, [&](int m, int, int e, float& x) { x *= factor.v[2 * m + e / 2]; });
   }
-  /// A bit for each lane whose part of the sum of its row i is too large, or where the weighted sum
-  /// is not finite: a weight that passes 2^16, where float16 ends, leaves no channel finite.
+  /// A bit for each lane whose part of the sum of its row i is too large, or NaN.
   KOKKOS_FUNCTION std::uint32_t overflow(int i) const {
-    return lane_.ballot(!(softmax_.sum.v[i] < kernel::most_sum) |
-                        !(Kokkos::fabs(output[i / 2][0][i % 2 * 2]) < infinity));
+    return lane_.ballot(!(softmax_.sum.v[i] < kernel::most_sum));
   }
   /// Of such bits: is one of the lanes that share the row set?
   KOKKOS_FUNCTION std::uint32_t of_row(std::uint32_t lanes) const {

@@ -131,8 +131,9 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   }
   KOKKOS_FUNCTION void weigh(int, mask::key_range) {
     if (panel_.looks() && !panel_.fits()) {
-      const auto factor = panel_.raise(again_, rising_);
-      if (again_) panel_.rescale(factor);
+      const bool follow = !kernel::keeps_maxima<Element> || again_;
+      const auto factor = panel_.raise(follow, rising_);
+      if (follow) panel_.rescale(factor);
     }
     panel_.exponentials();
     panel_.pack_weights();
@@ -154,6 +155,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
 
   /// Rows share the team's keys: all are computed again where one has to be.
   KOKKOS_FUNCTION bool comes_again() {
+    if constexpr (!kernel::keeps_maxima<Element>) return false;
     std::uint32_t rising = 0;
     if (!again_) {
       DELTA_ATTENTION_UNROLL
@@ -177,7 +179,8 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   stage_type stage_;
   panel_type panel_;
   std::int64_t tile_begin_ = 0;
-  std::uint32_t rising_ = 0;  // of the lane's rows those that are computed again for their own sake
+  // Of the lane's rows those that rise: where maxima are kept, for whose sake all come again.
+  std::uint32_t rising_ = kernel::keeps_maxima<Element> ? 0 : ~0u;
   bool again_ = false;
   int value_size_;
 };

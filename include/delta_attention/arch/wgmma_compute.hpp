@@ -103,19 +103,20 @@ template <class Element, int D> class wgmma_consumer : wgmma_tile<Element, D> {
   }
   __device__ bool looks() const { return panel_.looks(); }
   __device__ bool fits() const { return panel_.fits(); }
+  /// Does it for a warp of the group? Where sums follow they ask together, since they have to wait
+  /// for their end together (PTX ISA, wgmma.wait_group), and all look at all tiles.
+  __device__ bool any_of_group(bool x) const {
+    return lane_.named_any(1 + tile::groups + group_, tile::group_threads, x);
+  }
   __device__ void raise() { panel_.raise(false, 0); }
-  /// The same where the item has come again. All warps of the group are here for each tile, since
-  /// they have to wait for the end of a sum at one place (PTX ISA, wgmma.wait_group).
-  __device__ void raise_again(bool rises) {
-    auto factor = panel_type::row_values::map([](int) { return 1.f; });
-    if (rises) {
-      const auto& lanes = tile::overflow(tile::item_parity_, warp());
-      factor = panel_.raise(true, panel_.of_row(lanes[0]) | panel_.of_row(lanes[1]) << 1);
-    }
+  __device__ void raise_with_sums() {
+    const auto& lanes = tile::overflow(tile::item_parity_, warp());
+    const std::uint32_t asked = panel_.of_row(lanes[0]) | panel_.of_row(lanes[1]) << 1;
+    const auto factor = panel_.raise(true, tile::keeps_maxima ? asked : ~0u);
     finish_weighted_sum();
     panel_.rescale(factor);
   }
-  /// Has the item come again after the next, if a sum of its rows is too large.
+  /// Has the item come again after the next, if a row of it overflowed.
   __device__ void ask_again() const {
     const std::uint32_t lanes[] = {panel_.overflow(0), panel_.overflow(1)};
     if ((lanes[0] | lanes[1]) == 0 || lane_.lane() > 0) return;

@@ -33,6 +33,7 @@ template <class Element, int D> class wgmma_tile {
                        tile_keys = 128, stages = D == 64 ? 4 : 2;
   // Left to itself the assembler puts all multiplications before most exponentials.
   static constexpr int exponentials_at_once = 32;  // keys
+  static constexpr bool keeps_maxima = kernel::keeps_maxima<Element>;
   static constexpr int tile_warps = 2;  // the first: of keys, of values; then those of items
   static constexpr int group_threads = hopper_lane::group_threads,
                        team_size = (groups + 1) * group_threads, vector_length = 1,
@@ -120,8 +121,7 @@ template <class Element, int D> class wgmma_tile {
     static_assert(sizeof(Work) <= work_bytes);
     return kept<Work>(works + parity * work_bytes);
   }
-  /// Word i of an item: of the two rows of the lanes of each warp that computes, which have too
-  /// large sums.
+  /// Word i of an item: of the two rows of the lanes of each warp that computes, which overflowed.
   __device__ std::uint32_t& overflow_word(int parity, int i) const {
     return kept<std::uint32_t>(overflows + 4 * (parity * overflow_words + i));
   }

@@ -15,7 +15,7 @@ namespace delta_attention::kernel {
 /// What the copying warps tell the others of an item,
 enum class item_kind {
   fresh,
-  again,  // the item before the last, some of whose sums became too large
+  again,  // the item before the last, of which a row overflowed
   pause,  // none, so that the last one's sums are known before the end
   end
 };
@@ -82,7 +82,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_items(Loader& atom, const schedule& plan,
       w.item = plan.item(i);
     } while (!epilogue.wants(w.item.rows, w.item.split));
     w.kind = item_kind::fresh;
-    open = true;
+    open = Tile::keeps_maxima;
     const tile_rows& rows = w.item.rows;
     w.all = rows.block(0, rows.count);
     for (int x = 0; x < Tile::groups; ++x) {  // one without rows computes, and stores nothing
@@ -158,7 +158,7 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
 /// together, behind the softmax of the others. Once its rows have references a warp does not look
 /// at scores before it takes exponentials, which is a large part of its way from one product to the
-/// next. Rows whose sums then grow too large are stored all the same, and their item comes again.
+/// next. Rows that overflow then are stored all the same, and their item comes again.
 /// What few tiles need stands behind as few branches as possible, and an item's first tile, beside
 /// which nothing is summed, goes the way of all others: it is the size of the loop that lets the
 /// compiler keep its registers (docs/performance.md).
@@ -190,15 +190,19 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
       atom.finish_scores();
       if (((tile_is & whole_for_mine) == 0) | atom.looks() | (p.softcap > 0)) {
         // (What is hidden leaves less, which fits too.)
-        const bool rises = atom.looks() && (p.softcap > 0 || !atom.fits());
+        const bool sums_follow = !Tile::keeps_maxima || kind == item_kind::again;
+        bool rises = atom.looks() && (p.softcap > 0 || !atom.fits());
+        if (sums_follow) rises = atom.any_of_group(rises);
         if (p.softcap > 0) atom.softcap(p.softcap);
         if (!(tile_is & whole_for_mine))
           atom.hide(work.item.rows, work.panel[atom.panel()],
                     atom.template keys_info<pipelined_keys>().keys, mask);
-        if (kind == item_kind::again)
-          atom.raise_again(rises);
-        else if (rises)
-          atom.raise();
+        if (rises) {
+          if (sums_follow)
+            atom.raise_with_sums();
+          else
+            atom.raise();
+        }
       }
       atom.free_keys();
       next_is = atom.template look_for_keys<pipelined_keys>();
@@ -224,9 +228,9 @@ KOKKOS_FORCEINLINE_FUNCTION void consume(Consumer& atom, const problem<Element>&
     }
     if (!atom.values_came()) atom.await_values();
     atom.start_weighted_sum((tile_is & pipelined_keys::first) == 0);
+    if (Tile::keeps_maxima && kind == item_kind::fresh) atom.ask_again();
     const auto ends = atom.template begin_store<Place>();  // meanwhile
     atom.finish_weighted_sum();
-    if (kind == item_kind::fresh) atom.ask_again();
     atom.store(ends);
   }
 }

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <delta_attention/tensor/element.hpp>
+
+#include <type_traits>
 
 namespace delta_attention::kernel {
 
@@ -15,6 +18,10 @@ template <class T> inline constexpr T no_maximum = -Kokkos::Experimental::finite
 /// its sum, or each lane's part of it, stays below this: then neither the sum nor the weighted sum
 /// of values up to 2^90 leaves a float's range.
 inline constexpr float most_sum = 0x1p32f;
+/// Do atoms whose weights are such elements do so, and compute a row again whose sum became too
+/// large? Weights of float16 end at 2^16, which a trained model passes so often that it would cost
+/// more than it saves (docs/performance.md, "No look at scores").
+template <class Element> inline constexpr bool keeps_maxima = !std::is_same_v<Element, float16>;
 
 /// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
 /// maximum that it is relative to. RowValues is one number a row, however an atom holds it;
