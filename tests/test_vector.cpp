@@ -1,10 +1,12 @@
 // The error bounds that the host's vector functions claim, against the C library in double.
 #include <algorithm>
-#include <catch2/catch_test_macros.hpp>
+#include <bit>
+#include <catch2/catch_template_test_macros.hpp>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
-#include <delta_attention/arch/vector.hpp>
+#include <delta_attention/arch/vector_elements.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_SIMD)
 namespace arch = delta_attention::arch;
@@ -48,5 +50,29 @@ TEST_CASE("vector: tanh is within 3e-7 of itself, also near 0", "[vector]") {
   CAPTURE(worst);
   CHECK(worst < 3e-7);
   CHECK(tanh_of(0) == 0);
+}
+
+TEMPLATE_TEST_CASE("vector: elements become floats, and floats elements, as one by one", "[vector]",
+                   delta_attention::float16, delta_attention::bfloat16) {
+  constexpr int width = arch::vector_width;
+  int wrong = 0;
+  const auto differ = [](float a, float b) { return a == b ? false : !(a != a && b != b); };
+  for (std::uint32_t first = 0; first < 65536; first += width) {
+    TestType x[width], back[width];
+    float lanes[width];
+    for (int i = 0; i < width; ++i)
+      x[i] = std::bit_cast<TestType>(static_cast<std::uint16_t>(first + i));
+    arch::save(lanes, arch::load_elements(x));
+    for (int i = 0; i < width; ++i) wrong += differ(lanes[i], static_cast<float>(x[i]));
+    // Between this element and the next one, half of the way and to both sides of it.
+    for (const std::uint32_t less : {0u, 0x0fffu, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0x8001u}) {
+      for (float& lane : lanes)
+        lane = std::bit_cast<float>(std::bit_cast<std::uint32_t>(lane) + less);
+      arch::save_elements(back, arch::load(lanes));
+      for (int i = 0; i < width; ++i)
+        wrong += differ(static_cast<float>(back[i]), static_cast<float>(TestType(lanes[i])));
+    }
+  }
+  CHECK(wrong == 0);
 }
 #endif

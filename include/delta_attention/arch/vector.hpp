@@ -7,7 +7,7 @@
 
 #include <delta_attention/arch/unroll.hpp>
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(__F16C__)
 #include <immintrin.h>
 #endif
 
