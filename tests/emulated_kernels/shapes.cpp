@@ -77,7 +77,7 @@ TEMPLATE_TEST_CASE("emulated: scores that rise from tile to tile", "[emulation]"
   check_rise(12, false);  // weights pass what a float holds
 }
 
-TEMPLATE_TEST_CASE("emulated: rows that are computed again leave others alone", "[emulation]",
+TEMPLATE_TEST_CASE("emulated: rows whose references rise leave others alone", "[emulation]",
                    da::bfloat16, da::float16) {
   using setup = emulated::setup_of<TestType, emulated::small>;
   // Rows 64 to 99 see a second tile of keys, where their scores rise by some 2^13. With the later

@@ -156,9 +156,10 @@ KOKKOS_FORCEINLINE_FUNCTION void load_values(Loader& atom, const Mask& mask) {
 }
 
 /// A computing group: the products of a tile's scores and of the last tile's weighted sum run
-/// together, behind the softmax of the others. Once its rows have references a warp does not look
-/// at scores before it takes exponentials, which is a large part of its way from one product to the
-/// next. Rows that overflow then are stored all the same, and their item comes again.
+/// together, behind the softmax of the others. Where maxima are kept, a warp whose rows have
+/// references does not look at scores before it takes exponentials, which is a large part of its
+/// way from one product to the next. Rows that overflow then are stored all the same, and their
+/// item comes again.
 /// What few tiles need stands behind as few branches as possible, and an item's first tile, beside
 /// which nothing is summed, goes the way of all others: it is the size of the loop that lets the
 /// compiler keep its registers (docs/performance.md).

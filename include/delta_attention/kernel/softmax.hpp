@@ -20,7 +20,7 @@ template <class T> inline constexpr T no_maximum = -Kokkos::Experimental::finite
 inline constexpr float most_sum = 0x1p32f;
 /// Do atoms whose weights are such elements do so, and compute a row again whose sum became too
 /// large? Weights of float16 end at 2^16, which a trained model passes so often that it would cost
-/// more than it saves (docs/performance.md, "No look at scores").
+/// more than it saves (docs/performance.md, "A group's warps together").
 template <class Element> inline constexpr bool keeps_maxima = !std::is_same_v<Element, float16>;
 
 /// The online softmax of one panel: the sum of 2^(score - maximum) of each row so far, and the
