@@ -54,11 +54,16 @@ using two_windows = either<window, window>;
   DELTA_ATTENTION_DELTA(prefix, Family, Element, window)
 
 // What some tests and the sweep have in common besides.
+#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
+#define DELTA_ATTENTION_FLOAT_MASKS(prefix) \
+  DELTA_ATTENTION_OUTPUT(prefix, simd, float, lists_or_window_and_causal)
+#else
 #define DELTA_ATTENTION_FLOAT_MASKS(prefix)                               \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, two_windows)                \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, user_and_causal)            \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, lists_or_window_and_causal) \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, full_and_partial_blocks)
+#endif
 #define DELTA_ATTENTION_FLOAT_DELTAS(prefix)                     \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, full_and_causal)   \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, blocks_and_causal) \
@@ -79,9 +84,12 @@ using two_windows = either<window, window>;
 #ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
 #define DELTA_ATTENTION_SCALAR_16_BITS(prefix)
 #else
-#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)          \
-  DELTA_ATTENTION_KERNELS(prefix, scalar, da::float16)  \
-  DELTA_ATTENTION_KERNELS(prefix, scalar, da::bfloat16) \
+#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)                 \
+  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::float16, causal)  \
+  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::float16, full)    \
+  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, causal) \
+  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, full)   \
+  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, window) \
   DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, lists_or_window_and_causal)
 #endif
 

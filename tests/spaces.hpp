@@ -80,35 +80,43 @@ template <class Exec>
 inline constexpr bool on_host =
     Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible;
 
-/// Elements of 16 bits may be left to the other families: scalar's kernels only convert them, and
-/// else are those of float.
-#if defined(DELTA_ATTENTION_TEST_FEWER_KERNELS) && defined(DELTA_ATTENTION_HAS_SIMD)
-template <class Element, class Family>
-inline constexpr bool left_out = sizeof(Element) == 2 && std::is_same_v<Family, da::arch::scalar>;
+/// On hosts elements of 16 bits have vectors. The scalar family only converts them, and else is
+/// what it is for float: one program tests that (test_dense), and none under sanitizers.
+template <class Exec, class Element, class Family>
+inline constexpr bool only_converts =
+#if defined(DELTA_ATTENTION_HAS_SIMD)
+    on_host<Exec> && sizeof(Element) == 2 && std::is_same_v<Family, da::arch::scalar>;
 #else
-template <class Element, class Family> inline constexpr bool left_out = false;
+    false;
+#endif
+#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
+inline constexpr bool tests_conversions = false;
+#else
+inline constexpr bool tests_conversions = true;
 #endif
 
-template <class Exec, class Element, class Families> struct covering;
-template <class Exec, class Element, class... Family>
-struct covering<Exec, Element, da::arch::families<Family...>> {
-  using type = concatenated<
-      std::conditional_t<Family::template covers<Exec, Element> && !left_out<Element, Family>,
-                         std::tuple<setup<Exec, Element, Family>>, std::tuple<>>...>;
+template <class Exec, class Element, bool Conversions, class Families> struct covering;
+template <class Exec, class Element, bool Conversions, class... Family>
+struct covering<Exec, Element, Conversions, da::arch::families<Family...>> {
+  using type =
+      concatenated<std::conditional_t<Family::template covers<Exec, Element> &&
+                                          (Conversions || !only_converts<Exec, Element, Family>),
+                                      std::tuple<setup<Exec, Element, Family>>, std::tuple<>>...>;
 };
 
 /// Every family that has kernels for the two in this build, and is tested.
-template <class Exec, class Element>
-using setups_of = typename covering<Exec, Element, da::arch::all_families>::type;
+template <class Exec, class Element, bool Conversions = false>
+using setups_of = typename covering<Exec, Element, Conversions, da::arch::all_families>::type;
 
 /// The family that would be the best one without the best; the same where there is but one.
-template <class Exec, class Element>
-using second_setup = std::tuple_element_t<(std::tuple_size_v<setups_of<Exec, Element>> > 1),
-                                          setups_of<Exec, Element>>;
+template <class Exec, class Element, class All = setups_of<Exec, Element, tests_conversions>>
+using second_setup = std::tuple_element_t<(std::tuple_size_v<All> > 1), All>;
 
-template <class Exec>
-using setups_in = concatenated<setups_of<Exec, float>, setups_of<Exec, double>,
-                               setups_of<Exec, da::float16>, setups_of<Exec, da::bfloat16>>;
+template <class Exec, bool Conversions>
+using setups_in =
+    concatenated<setups_of<Exec, float, Conversions>, setups_of<Exec, double, Conversions>,
+                 setups_of<Exec, da::float16, Conversions>,
+                 setups_of<Exec, da::bfloat16, Conversions>>;
 
 #ifdef KOKKOS_ENABLE_SERIAL
 using serial_spaces = std::tuple<Kokkos::Serial>;
@@ -136,13 +144,15 @@ using execution_spaces = concatenated<host_spaces, device_spaces>;
 
 template <class Spaces> struct setups_over;
 template <class... Exec> struct setups_over<std::tuple<Exec...>> {
-  using type = concatenated<setups_in<Exec>...>;
+  template <bool Conversions> using all = concatenated<setups_in<Exec, Conversions>...>;
   template <class Element> using with = concatenated<setups_of<Exec, Element>...>;
   using best = std::tuple<setup<Exec, float, best_family>...>;
 };
 
-/// All of them; those of one element type; the public functions with float.
-using every_setup = setups_over<execution_spaces>::type;
+/// All of them, without and with those that only convert; those of one element type; the public
+/// functions with float.
+using every_setup = setups_over<execution_spaces>::all<false>;
+using every_setup_and_conversion = setups_over<execution_spaces>::all<tests_conversions>;
 template <class Element> using setups_with = setups_over<execution_spaces>::with<Element>;
 using best_setups = setups_over<execution_spaces>::best;
 /// For what takes many kernels: with accumulators as elements, and with elements to convert.

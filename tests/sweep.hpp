@@ -17,8 +17,8 @@ namespace sweep {
 using exec_space = Kokkos::DefaultExecutionSpace;
 
 /// The list of masks, and which of them each setup is compiled for: all of them for float as users
-/// call it, some for the others (tests/test_algebra.cpp and its like have the rest). On a GPU, whose
-/// kernels take long to compile and whose best families are for 16 bits, most are bfloat16's.
+/// call it, some for the others (tests/test_algebra.cpp and its like have the rest). On a GPU,
+/// whose kernels take long to compile and whose best families are for 16 bits, most are bfloat16's.
 enum mask_kind : int {
   full,
   causal,
@@ -31,6 +31,16 @@ enum mask_kind : int {
   full_and_partial_blocks,
   nested,
 };
+
+template <mask_kind... Kinds> struct mask_kinds {
+  static inline const std::vector<mask_kind> all{Kinds...};
+};
+#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
+using float_masks = mask_kinds<full, causal, window, blocks, user, lists_or_window_and_causal>;
+#else
+using float_masks = mask_kinds<full, causal, window, blocks, user, two_windows, user_and_causal,
+                               lists_or_window_and_causal, full_and_partial_blocks, nested>;
+#endif
 
 struct setup_kind {
   const char* name;
@@ -47,9 +57,7 @@ enum setup_index : int {
 
 inline const std::vector<setup_kind>& setups() {
   static const std::vector<setup_kind> host = {
-      {"float best",
-       {full, causal, window, blocks, user, two_windows, user_and_causal,
-        lists_or_window_and_causal, full_and_partial_blocks, nested}},
+      {"float best", float_masks::all},
       {"float scalar", {causal, window, lists_or_window_and_causal}},
       {"bfloat16 best", {causal, window, blocks, lists_or_window_and_causal}},
       {"bfloat16 second", {causal, window, lists_or_window_and_causal}},
@@ -222,6 +230,10 @@ template <class Setup, mask_kind... Kinds> verdict run(drawn& x) {
   ((x.mask == Kinds ? void(result = with(std::integral_constant<mask_kind, Kinds>{})) : void()),
    ...);
   return [kept, result] { return result(); };
+}
+
+template <class Setup, mask_kind... Kinds> verdict run(drawn& x, mask_kinds<Kinds...>) {
+  return run<Setup, Kinds...>(x);
 }
 
 // In test_sweep/*.cpp.

@@ -1,5 +1,5 @@
-// Every operator: attention (float16) and delta_attention (bfloat16) by the best family for 16 bits
-// and by the scalar one, merge_states for each element type, block_lists_from_mask.
+// Every operator: attention by the best family for 16 bits (float16) and by the scalar one,
+// delta_attention (bfloat16), merge_states for each element type, block_lists_from_mask.
 #include "tensors.hpp"
 
 void attend(const space& exec, const tensors<da::float16>& t) {
@@ -13,10 +13,6 @@ void attend(const space& exec, const tensors<float>& t, statistics lse, head_val
 void delta(const space& exec, const tensors<da::bfloat16>& t) {
   da::delta_attention(exec, t.q, t.k, t.v, t.out, da::sink_window{.sinks = 64, .window = 512},
                       da::delta{.stride = 64, .average = 16});
-}
-void delta(const space& exec, const tensors<float>& t, statistics lse) {
-  da::delta_attention(exec, t.q, t.k, t.v, t.out, every_third{}, da::delta{},
-                      da::options{.lse = lse});
 }
 
 template <class Element, class Statistics>

@@ -1,9 +1,15 @@
-// Kernels that operators.cpp leaves out: those of doubles, and under the other kinds of mask the
-// tiles of many rows, with the epilogue of outputs and, where the loop is longest, that of states.
+// Kernels that operators.cpp leaves out: those of doubles, delta_attention by the scalar family,
+// and under the other kinds of mask the tiles of many rows, with the epilogue of outputs and, where
+// the loop is longest, that of states.
 #include "tensors.hpp"
 
 void doubles(const space& exec, const tensors<double>& t) {
   da::attention(exec, t.q, t.k, t.v, t.out, da::causal{});
+}
+
+void delta(const space& exec, const tensors<float>& t, statistics lse) {
+  da::delta_attention(exec, t.q, t.k, t.v, t.out, every_third{}, da::delta{},
+                      da::options{.lse = lse});
 }
 
 using execution = da::kernel::execution<space, true>;

@@ -8,7 +8,12 @@ verdict run_bfloat16_best(drawn& x) {
              lists_or_window_and_causal>(x);
 }
 verdict run_bfloat16_second(drawn& x) {
-  return run<second_setup<exec_space, da::bfloat16>, causal, window, lists_or_window_and_causal>(x);
+  using second = second_setup<exec_space, da::bfloat16>;
+  if constexpr (std::is_same_v<typename second::family,
+                               da::arch::preferred<exec_space, da::bfloat16>>)
+    return run_bfloat16_best(x);  // there is but one
+  else
+    return run<second, causal, window, lists_or_window_and_causal>(x);
 }
 
 }  // namespace sweep

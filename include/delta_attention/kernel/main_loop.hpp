@@ -113,22 +113,17 @@ template <class Atom> KOKKOS_INLINE_FUNCTION bool again(Atom& atom) {
     return false;
 }
 
-/// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
-/// members).
-template <class Atom, class Element, class Mask, class Epilogue>
-KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const Mask& mask,
-                                   const work_item& item, const Epilogue& epilogue) {
+/// The panels of a lane.
+template <class Atom>
+inline constexpr int panels_of = Atom::tile_rows / Atom::panel_rows / Atom::panel_step;
+
+/// All keys of one work item: loads the queries of its rows, leaves their sums in the atom. (Not a
+/// part of `attend`, so that a host compiles it once for all epilogues.)
+template <class Atom, class Element, class Mask>
+KOKKOS_INLINE_FUNCTION void attend_to_keys(Atom& atom, const problem<Element>& p, const Mask& mask,
+                                           const tile_work<panels_of<Atom>>& work, int first_panel,
+                                           int with_rows) {
   using mask::key_range;
-  constexpr int panels = Atom::tile_rows / Atom::panel_rows / Atom::panel_step;
-  const int first_panel = atom.first_panel();
-  tile_work<panels> mine{item, item.rows.block(0, item.rows.count), {}};
-  int with_rows = 0;
-  for (; with_rows < panels; ++with_rows) {
-    const int row = (first_panel + with_rows * Atom::panel_step) * Atom::panel_rows;
-    if (row >= item.rows.count) break;
-    mine.panel[with_rows] = item.rows.block(row, row + Atom::panel_rows);
-  }
-  const tile_work<panels>& work = atom.keep(mine);
   const tile_rows& rows = work.item.rows;
   const visibility<Mask> visible{mask, rows, work.all};
   do {
@@ -184,7 +179,24 @@ KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const 
       tile = following;
     }
   } while (again(atom));
-  atom.store(rows, work.item.split, epilogue);
+}
+
+/// Attention of one work item, for any instruction family (docs/architecture.md has the atom's
+/// members).
+template <class Atom, class Element, class Mask, class Epilogue>
+KOKKOS_INLINE_FUNCTION void attend(Atom& atom, const problem<Element>& p, const Mask& mask,
+                                   const work_item& item, const Epilogue& epilogue) {
+  const int first_panel = atom.first_panel();
+  tile_work<panels_of<Atom>> mine{item, item.rows.block(0, item.rows.count), {}};
+  int with_rows = 0;
+  for (; with_rows < panels_of<Atom>; ++with_rows) {
+    const int row = (first_panel + with_rows * Atom::panel_step) * Atom::panel_rows;
+    if (row >= item.rows.count) break;
+    mine.panel[with_rows] = item.rows.block(row, row + Atom::panel_rows);
+  }
+  const auto& work = atom.keep(mine);
+  attend_to_keys(atom, p, mask, work, first_panel, with_rows);
+  atom.store(work.item.rows, work.item.split, epilogue);
 }
 
 }  // namespace delta_attention::kernel
