@@ -1,5 +1,5 @@
 // The kernels of a GPU's family, executed lane by lane (tests/emulation): the small ones of the
-// sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (500), DELTA_ATTENTION_SEED the
+// sweep's random problems. DELTA_ATTENTION_SWEEP sets how many (300), DELTA_ATTENTION_SEED the
 // seed to begin with (random, printed).
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
@@ -40,7 +40,7 @@ std::string error_of(sweep::drawn& x) {
 }  // namespace
 
 TEST_CASE("emulated: random problems agree with the oracle", "[emulation][sweep]") {
-  const std::uint64_t count = from_environment("DELTA_ATTENTION_SWEEP", 500);
+  const std::uint64_t count = from_environment("DELTA_ATTENTION_SWEEP", 300);
   const std::uint64_t first = from_environment("DELTA_ATTENTION_SEED", std::random_device{}());
   std::cout << "emulation: " << count << " problems, DELTA_ATTENTION_SEED=" << first << std::endl;
   const auto begin = std::chrono::steady_clock::now();
