@@ -50,15 +50,16 @@ using two_windows = either<window, window>;
   DELTA_ATTENTION_OUTPUT(prefix, Family, Element, full)   \
   DELTA_ATTENTION_OUTPUT(prefix, Family, Element, window) \
   DELTA_ATTENTION_OUTPUT(prefix, Family, Element, blocks) \
-  DELTA_ATTENTION_OUTPUT(prefix, Family, Element, user)   \
   DELTA_ATTENTION_DELTA(prefix, Family, Element, window)
 
 // What some tests and the sweep have in common besides.
 #ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
-#define DELTA_ATTENTION_FLOAT_MASKS(prefix) \
+#define DELTA_ATTENTION_FLOAT_MASKS(prefix)         \
+  DELTA_ATTENTION_OUTPUT(prefix, simd, float, user) \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, lists_or_window_and_causal)
 #else
 #define DELTA_ATTENTION_FLOAT_MASKS(prefix)                               \
+  DELTA_ATTENTION_OUTPUT(prefix, simd, float, user)                       \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, two_windows)                \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, user_and_causal)            \
   DELTA_ATTENTION_OUTPUT(prefix, simd, float, lists_or_window_and_causal) \
@@ -81,17 +82,6 @@ using two_windows = either<window, window>;
 #define DELTA_ATTENTION_SCALAR_MASKS(prefix)                                \
   DELTA_ATTENTION_OUTPUT(prefix, scalar, float, lists_or_window_and_causal) \
   DELTA_ATTENTION_DELTA(prefix, scalar, float, causal)
-#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
-#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)
-#else
-#define DELTA_ATTENTION_SCALAR_16_BITS(prefix)                 \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::float16, causal)  \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::float16, full)    \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, causal) \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, full)   \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, window) \
-  DELTA_ATTENTION_OUTPUT(prefix, scalar, da::bfloat16, lists_or_window_and_causal)
-#endif
 
 DELTA_ATTENTION_KERNELS(extern, simd, float)
 DELTA_ATTENTION_KERNELS(extern, simd, da::float16)
@@ -103,7 +93,6 @@ DELTA_ATTENTION_FLOAT_DELTAS(extern)
 DELTA_ATTENTION_BFLOAT16_MASKS(extern)
 DELTA_ATTENTION_FLOAT16_MASKS(extern)
 DELTA_ATTENTION_SCALAR_MASKS(extern)
-DELTA_ATTENTION_SCALAR_16_BITS(extern)
 
 #if defined(DELTA_ATTENTION_HAS_AMX)
 DELTA_ATTENTION_AMX_KERNELS(extern)

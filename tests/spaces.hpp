@@ -80,43 +80,38 @@ template <class Exec>
 inline constexpr bool on_host =
     Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible;
 
-/// On hosts elements of 16 bits have vectors. The scalar family only converts them, and else is
-/// what it is for float: one program tests that (test_dense), and none under sanitizers.
+/// Where vectors cover elements of 16 bits, the scalar family's kernels for them only convert what
+/// those for float do not: test_dense has them (scalar_conversions), the others do not.
+#if defined(DELTA_ATTENTION_HAS_SIMD)
 template <class Exec, class Element, class Family>
 inline constexpr bool only_converts =
-#if defined(DELTA_ATTENTION_HAS_SIMD)
-    on_host<Exec> && sizeof(Element) == 2 && std::is_same_v<Family, da::arch::scalar>;
+    sizeof(Element) == 2 && std::is_same_v<Family, da::arch::scalar> &&
+    da::arch::simd::covers<Exec, Element>;
 #else
-    false;
-#endif
-#ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
-inline constexpr bool tests_conversions = false;
-#else
-inline constexpr bool tests_conversions = true;
+template <class Exec, class Element, class Family> inline constexpr bool only_converts = false;
 #endif
 
-template <class Exec, class Element, bool Conversions, class Families> struct covering;
-template <class Exec, class Element, bool Conversions, class... Family>
-struct covering<Exec, Element, Conversions, da::arch::families<Family...>> {
+template <class Exec, class Element, class Families> struct covering;
+template <class Exec, class Element, class... Family>
+struct covering<Exec, Element, da::arch::families<Family...>> {
   using type =
       concatenated<std::conditional_t<Family::template covers<Exec, Element> &&
-                                          (Conversions || !only_converts<Exec, Element, Family>),
+                                          !only_converts<Exec, Element, Family>,
                                       std::tuple<setup<Exec, Element, Family>>, std::tuple<>>...>;
 };
 
 /// Every family that has kernels for the two in this build, and is tested.
-template <class Exec, class Element, bool Conversions = false>
-using setups_of = typename covering<Exec, Element, Conversions, da::arch::all_families>::type;
+template <class Exec, class Element>
+using setups_of = typename covering<Exec, Element, da::arch::all_families>::type;
 
 /// The family that would be the best one without the best; the same where there is but one.
-template <class Exec, class Element, class All = setups_of<Exec, Element, tests_conversions>>
-using second_setup = std::tuple_element_t<(std::tuple_size_v<All> > 1), All>;
+template <class Exec, class Element>
+using second_setup = std::tuple_element_t<(std::tuple_size_v<setups_of<Exec, Element>> > 1),
+                                          setups_of<Exec, Element>>;
 
-template <class Exec, bool Conversions>
-using setups_in =
-    concatenated<setups_of<Exec, float, Conversions>, setups_of<Exec, double, Conversions>,
-                 setups_of<Exec, da::float16, Conversions>,
-                 setups_of<Exec, da::bfloat16, Conversions>>;
+template <class Exec>
+using setups_in = concatenated<setups_of<Exec, float>, setups_of<Exec, double>,
+                               setups_of<Exec, da::float16>, setups_of<Exec, da::bfloat16>>;
 
 #ifdef KOKKOS_ENABLE_SERIAL
 using serial_spaces = std::tuple<Kokkos::Serial>;
@@ -144,22 +139,24 @@ using execution_spaces = concatenated<host_spaces, device_spaces>;
 
 template <class Spaces> struct setups_over;
 template <class... Exec> struct setups_over<std::tuple<Exec...>> {
-  template <bool Conversions> using all = concatenated<setups_in<Exec, Conversions>...>;
+  using type = concatenated<setups_in<Exec>...>;
   template <class Element> using with = concatenated<setups_of<Exec, Element>...>;
+  template <class Element>
+  using conversions = concatenated<
+      std::conditional_t<only_converts<Exec, Element, da::arch::scalar>,
+                         std::tuple<setup<Exec, Element, da::arch::scalar>>, std::tuple<>>...>;
   using best = std::tuple<setup<Exec, float, best_family>...>;
 };
 
-/// All of them, without and with those that only convert; those of one element type; the public
-/// functions with float.
-using every_setup = setups_over<execution_spaces>::all<false>;
-using every_setup_and_conversion = setups_over<execution_spaces>::all<tests_conversions>;
+/// All of them; those of one element type; the public functions with float.
+using every_setup = setups_over<execution_spaces>::type;
 template <class Element> using setups_with = setups_over<execution_spaces>::with<Element>;
 using best_setups = setups_over<execution_spaces>::best;
-/// For what takes many kernels: with accumulators as elements, and with elements to convert.
 #ifdef DELTA_ATTENTION_TEST_FEWER_KERNELS
-using some_setups = setups_with<float>;
+using scalar_conversions = std::tuple<>;
 #else
-using some_setups = concatenated<setups_with<float>, setups_with<da::bfloat16>>;
+using scalar_conversions = concatenated<setups_over<execution_spaces>::conversions<da::float16>,
+                                        setups_over<execution_spaces>::conversions<da::bfloat16>>;
 #endif
 
 /// Whether a family rounds weights to the element type before they meet the values, as every tensor

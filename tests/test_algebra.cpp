@@ -6,6 +6,9 @@
 
 namespace {
 
+/// For what takes many kernels: with accumulators as elements, and with elements to convert.
+using some_setups = concatenated<setups_with<float>, setups_with<da::bfloat16>>;
+
 const shape small{.batches = 2, .queries = 113, .keys = 203, .query_heads = 4, .kv_heads = 2};
 const shape few{.batches = 2, .queries = 2, .keys = 333, .query_heads = 4, .kv_heads = 1};
 const shape tall{.queries = 97, .keys = 41, .query_heads = 2, .kv_heads = 1};

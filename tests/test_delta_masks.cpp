@@ -48,7 +48,8 @@ TEMPLATE_LIST_TEST_CASE("delta: over block lists", "[delta]", setups_with<float>
   });
 }
 
-TEMPLATE_LIST_TEST_CASE("delta: over a user's mask", "[delta]", setups_with<da::float16>) {
+using user_setups = concatenated<setups_with<float>, setups_with<da::float16>>;
+TEMPLATE_LIST_TEST_CASE("delta: over a user's mask", "[delta]", user_setups) {
   check<TestType>([](const auto&) { return cases::user(); });
 }
 

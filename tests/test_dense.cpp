@@ -4,8 +4,9 @@
 #include "call.hpp"
 #include "shapes.hpp"
 
-TEMPLATE_LIST_TEST_CASE("dense: tokens, heads and sizes", "[attention][dense]",
-                        every_setup_and_conversion) {
+using dense_setups = concatenated<every_setup, scalar_conversions>;
+
+TEMPLATE_LIST_TEST_CASE("dense: tokens, heads and sizes", "[attention][dense]", dense_setups) {
   for (const auto* shapes : {&token_shapes, &head_shapes, &size_shapes, &empty_shapes})
     for (const shape& s : *shapes) {
       check_attention<TestType>(s, cases::causal());
@@ -13,7 +14,7 @@ TEMPLATE_LIST_TEST_CASE("dense: tokens, heads and sizes", "[attention][dense]",
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("dense: options", "[attention][dense]", every_setup_and_conversion) {
+TEMPLATE_LIST_TEST_CASE("dense: options", "[attention][dense]", dense_setups) {
   for (const shape& s : {shape{.queries = 70, .keys = 110, .query_heads = 4, .kv_heads = 2},
                          shape{.queries = 1, .keys = 300, .query_heads = 4, .kv_heads = 1}})
     for (const auto& options : every_option(s)) {
@@ -22,7 +23,7 @@ TEMPLATE_LIST_TEST_CASE("dense: options", "[attention][dense]", every_setup_and_
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("dense: query_offset", "[attention][dense]", every_setup_and_conversion) {
+TEMPLATE_LIST_TEST_CASE("dense: query_offset", "[attention][dense]", dense_setups) {
   const shape s{.batches = 2, .queries = 50, .keys = 90, .query_heads = 3, .kv_heads = 1};
   for (const integer offset : {0, 1, 17, 40, 89, 1000, -1, -30, -50, -1000}) {
     // Before the first key rows see nothing; sink logits do not change that.
@@ -32,8 +33,7 @@ TEMPLATE_LIST_TEST_CASE("dense: query_offset", "[attention][dense]", every_setup
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]",
-                        every_setup_and_conversion) {
+TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]", dense_setups) {
   const shape s{.batches = 2,
                 .queries = 66,
                 .keys = 77,
@@ -55,7 +55,7 @@ TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]",
 }
 
 TEMPLATE_LIST_TEST_CASE("dense: a sink logit from very small to very large", "[attention][dense]",
-                        every_setup_and_conversion) {
+                        dense_setups) {
   const shape s{.queries = 20, .keys = 40, .query_heads = 6, .kv_heads = 6};
   constexpr float infinity = std::numeric_limits<float>::infinity();
   check_attention<TestType>(s, cases::causal(),
@@ -63,7 +63,7 @@ TEMPLATE_LIST_TEST_CASE("dense: a sink logit from very small to very large", "[a
 }
 
 TEMPLATE_LIST_TEST_CASE("dense: a softcap far beyond the scores changes little",
-                        "[attention][dense]", every_setup_and_conversion) {
+                        "[attention][dense]", dense_setups) {
   // c tanh(s / c) must not lose the digits of a small s / c.
   const shape s{.queries = 70, .keys = 140};
   for (const double softcap : {100.0, 1000.0, 1e5})
@@ -71,7 +71,7 @@ TEMPLATE_LIST_TEST_CASE("dense: a softcap far beyond the scores changes little",
 }
 
 TEMPLATE_LIST_TEST_CASE("dense: scores from very small to very large", "[attention][dense]",
-                        every_setup_and_conversion) {
+                        dense_setups) {
   // Keys enough for several tiles: from one to the next, maxima rise by more than 2^x can take.
   const shape s{.queries = 70, .keys = 700};
   for (const double scale : {0.0, 1e-6, 3.0, 20.0})
@@ -79,7 +79,7 @@ TEMPLATE_LIST_TEST_CASE("dense: scores from very small to very large", "[attenti
 }
 
 TEMPLATE_LIST_TEST_CASE("dense: negative scores that rise or fall from tile to tile",
-                        "[attention][dense]", every_setup_and_conversion) {
+                        "[attention][dense]", dense_setups) {
   const shape s{.queries = 70, .keys = 700};
   // Of the first channel's part of a score, to the base 2: from -82 on by some 8, 1 or -8 a tile.
   for (const double step : {4.0, 0.5, -4.0}) {

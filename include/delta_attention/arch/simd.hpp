@@ -61,17 +61,19 @@ template <class Element> class simd_tile {
                     const kernel::key_tile&, const Visible&) {
     pack_queries(p, rows);
   }
+
   template <class Visible>
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
              const kernel::key_tile& tile, const kernel::key_tile& following,
              const Visible& visible) {
-    pack_tile(p, rows, tile.keys);
+    tile_ = tile.keys;
+    pack_tile(p, rows);
     following_ = {p, rows, following.keys};
     // A weight 0 times a NaN is a NaN: values that are not finite count only where some row sees
     // them.
-    const int n = int(tile.keys.size());
+    const int n = int(tile_.size());
     for (int j = 0; j < n; ++j)
-      if (!finite_[j] && !visible.some_row_sees(tile.keys.begin + j))
+      if (!finite_[j] && !visible.some_row_sees(tile_.begin + j))
         for (int c = 0; c < dv_; c += R) std::fill_n(values_ + (c * value_keys + j * R), R, 0.f);
   }
 
@@ -175,7 +177,7 @@ template <class Element> class simd_tile {
 
   float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
 
-  // What does not know the mask is compiled once for all masks.
+  // pack_queries and pack_tile do not know the mask: they are compiled once for all masks.
   void pack_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
     const float factor = p.query_factor();
     rows_.begin(rows, p.q, [&](int panel, const auto& source) {
@@ -192,15 +194,14 @@ template <class Element> class simd_tile {
         });
     });
   }
-  void pack_tile(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
-                 mask::key_range keys) {
-    tile_ = keys;
-    const int n = int(keys.size());
-    const Element* k = p.k.row(rows.batch, keys.begin, rows.kv_head);
+  void pack_tile(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
+    const int n = int(tile_.size());
+    const Element* k = p.k.row(rows.batch, tile_.begin, rows.kv_head);
     for (int j = 0; j < n; j += R) pack_keys(k, p.k.token_stride, j, n);
-    const Element* v = p.v.row(rows.batch, keys.begin, rows.kv_head);
+    const Element* v = p.v.row(rows.batch, tile_.begin, rows.kv_head);
     for (int j = 0; j < n; j += values_at_once) pack_values(v, p.v.token_stride, j, n);
   }
+
   // R keys from the j-th on; beyond the last key it is repeated.
   void pack_keys(const Element* k, std::int64_t stride, int j, int n) {
     const Element* row[R];

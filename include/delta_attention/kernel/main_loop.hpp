@@ -113,12 +113,13 @@ template <class Atom> KOKKOS_INLINE_FUNCTION bool again(Atom& atom) {
     return false;
 }
 
-/// The panels of a lane.
+/// How many panels a lane has, where all have rows.
 template <class Atom>
 inline constexpr int panels_of = Atom::tile_rows / Atom::panel_rows / Atom::panel_step;
 
-/// All keys of one work item: loads the queries of its rows, leaves their sums in the atom. (Not a
-/// part of `attend`, so that a host compiles it once for all epilogues.)
+/// All keys of one work item: loads the queries of its rows, leaves their sums in the atom. The
+/// lane has panels from `first_panel` on, of which `with_rows` have rows. (Not a part of `attend`,
+/// so that a host compiles it once for all epilogues.)
 template <class Atom, class Element, class Mask>
 KOKKOS_INLINE_FUNCTION void attend_to_keys(Atom& atom, const problem<Element>& p, const Mask& mask,
                                            const tile_work<panels_of<Atom>>& work, int first_panel,

@@ -1,5 +1,0 @@
-#include "kernels.hpp"
-
-#ifdef DELTA_ATTENTION_SHARED_KERNELS
-DELTA_ATTENTION_SCALAR_16_BITS()
-#endif
