@@ -1,8 +1,9 @@
-// Every operator: attention by the best family for 16 bits (float16) and by the scalar one,
-// delta_attention (bfloat16), merge_states for each element type, block_lists_from_mask.
+// Every operator: attention by the best family for 16 bits and by the scalar one, delta_attention
+// (whose tail has attention's kernels, hence bfloat16 for both), merge_states for each element type,
+// block_lists_from_mask.
 #include "tensors.hpp"
 
-void attend(const space& exec, const tensors<da::float16>& t) {
+void attend(const space& exec, const tensors<da::bfloat16>& t) {
   da::attention(exec, t.q, t.k, t.v, t.out, da::causal{});
 }
 void attend(const space& exec, const tensors<float>& t, statistics lse, head_values logits) {

@@ -1,6 +1,6 @@
-// Kernels that operators.cpp leaves out: those of doubles, delta_attention by the scalar family,
-// and under the other kinds of mask the tiles of many rows, with the epilogue of outputs and, where
-// the loop is longest, that of states.
+// Kernels that operators.cpp leaves out: those of doubles, delta_attention by the scalar family, and
+// under the other kinds of mask the tiles of many rows (float16 under the user's), with the epilogue
+// of outputs and, where the loop is longest, that of states.
 #include "tensors.hpp"
 
 void doubles(const space& exec, const tensors<double>& t) {
