@@ -18,8 +18,8 @@ using exec_space = Kokkos::DefaultExecutionSpace;
 
 /// The list of masks, and which of them each setup is compiled for: all of them for float as users
 /// call it (but see float_masks), some for the others (tests/test_algebra.cpp and its like have the
-/// rest). On a GPU,
-/// whose kernels take long to compile and whose best families are for 16 bits, most are bfloat16's.
+/// rest). On a GPU, whose kernels take long to compile and whose best families are for 16 bits,
+/// most are bfloat16's.
 enum mask_kind : int {
   full,
   causal,

@@ -1,6 +1,6 @@
 // Every operator: attention by the best family for 16 bits and by the scalar one, delta_attention
-// (whose tail has attention's kernels, hence bfloat16 for both), merge_states for each element type,
-// block_lists_from_mask.
+// (whose tail has attention's kernels, hence bfloat16 for both), merge_states for each element
+// type, block_lists_from_mask.
 #include "tensors.hpp"
 
 void attend(const space& exec, const tensors<da::bfloat16>& t) {
