@@ -37,9 +37,15 @@ TEST_CASE("vector: exp2 is within 2e-7 from -126 to 126, and 1 of 0", "[vector]"
 }
 
 TEST_CASE("vector: exp2 of less than -126 is exactly 0, of NaN is NaN", "[vector]") {
-  CHECK(exp2_of(-126.5F) == 0);
-  CHECK(exp2_of(-std::numeric_limits<float>::infinity()) == 0);
-  CHECK(std::isnan(exp2_of(std::numeric_limits<float>::quiet_NaN())));
+  for (const float x : {-126.5F, -127.F, -1e6F, -1e30F, std::numeric_limits<float>::lowest(),
+                        -std::numeric_limits<float>::infinity()}) {
+    CAPTURE(x);
+    CHECK(std::bit_cast<std::uint32_t>(exp2_of(x)) == 0);
+  }
+  for (const std::uint32_t bits : {0x7fc00000U, 0xffc00000U, 0x7fc00001U, 0xffc001ffU}) {
+    CAPTURE(bits);
+    CHECK(std::isnan(exp2_of(std::bit_cast<float>(bits))));
+  }
 }
 
 TEST_CASE("vector: tanh is within 3e-7 of itself, also near 0", "[vector]") {

@@ -7,7 +7,7 @@
 
 #include <delta_attention/arch/unroll.hpp>
 
-#if defined(__AVX512F__) || defined(__F16C__)
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__F16C__)
 #include <immintrin.h>
 #endif
 
@@ -27,13 +27,18 @@ inline constexpr int vector_width = 8;
 #else
 inline constexpr int vector_width = 4;
 #endif
+#if defined(__x86_64__) && !defined(__AVX512F__)
+inline constexpr int vector_registers = 16;
+#else
+inline constexpr int vector_registers = 32;
+#endif
 
 inline std::string simd_description() {
   return "simd (" + std::to_string(vector_width) + " floats a vector)";
 }
 
 typedef float vector __attribute__((vector_size(4 * vector_width)));
-typedef std::int32_t vector_bits __attribute__((vector_size(4 * vector_width)));
+typedef std::uint32_t vector_bits __attribute__((vector_size(4 * vector_width)));
 
 DELTA_ATTENTION_INLINE vector load(const float* p) {
   vector r;
@@ -70,10 +75,9 @@ DELTA_ATTENTION_INLINE vector exp2(vector power) {
   const vector f =
       (vector)_mm512_reduce_ps((__m512)power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
-  const vector x = max(power, broadcast(-126.f));
-  const vector shifted =
-      x + 12582912.f;  // 1.5 * 2^23: the sum's last bits are x to the nearest integer
-  const vector f = x - (shifted - 12582912.f);
+  // 1.5 * 2^23: the sum's last bits are the nearest integer, with a float's exponent bias.
+  constexpr float shift = 12582912 + 127;
+  const vector shifted = power + shift, f = power - (shifted - shift);
 #endif
   vector p = f * 0.0013264730395431213f + 0.009671513269490188f;
   p = p * f + 0.05550733740660657f;
@@ -85,9 +89,8 @@ DELTA_ATTENTION_INLINE vector exp2(vector power) {
       _mm512_cmp_ps_mask((__m512)power, (__m512)broadcast(-126.f), _CMP_NLT_UQ), (__m512)p,
       (__m512)(power - f));
 #else
-  const vector r = std::bit_cast<vector>(std::bit_cast<vector_bits>(p) +
-                                         (std::bit_cast<vector_bits>(shifted) << 23));
-  return power < -126.f ? broadcast(0.f) : r;
+  p *= std::bit_cast<vector>(std::bit_cast<vector_bits>(shifted) << 23);
+  return std::bit_cast<vector>(std::bit_cast<vector_bits>(p) & ~(vector_bits)(power < -126.f));
 #endif
 }
 /// tanh(x), relative error some 1e-7: near 0 by its Taylor series, since (1 - e) / (1 + e) cancels
@@ -163,6 +166,20 @@ template <int Rows, int N> struct fragment {
     for (int r = 0; r < Rows; ++r) {
       DELTA_ATTENTION_UNROLL
       for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
+    }
+  }
+  DELTA_ATTENTION_INLINE void from(const float* p) {
+    DELTA_ATTENTION_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < N; ++i) v[r][i] = load(p + (r * N + i) * vector_width);
+    }
+  }
+  DELTA_ATTENTION_INLINE void to(float* p) const {
+    DELTA_ATTENTION_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < N; ++i) save(p + (r * N + i) * vector_width, v[r][i]);
     }
   }
   /// v[r] += a[x][r] * b[x] over x < depth, a packed as [depth][Rows], b as [depth][N vectors]: the

@@ -57,30 +57,30 @@ typedef std::uint16_t half_bits __attribute__((vector_size(2 * vector_width)));
 template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Element* p) {
   if constexpr (std::is_same_v<Element, float>) {
     return load(p);
-  } else if constexpr (std::is_same_v<Element, bfloat16>) {
-    half_bits x;
-    __builtin_memcpy(&x, p, sizeof x);
-#if defined(__AVX512F__)  // one instruction; GCC 14 makes four of the conversion below
-    const vector_bits wide = (vector_bits)_mm512_cvtepu16_epi32((__m256i)x);
-#else
-    const vector_bits wide = __builtin_convertvector(x, vector_bits);
-#endif
-    return std::bit_cast<vector>(wide << 16);
   } else {
-#if defined(__AVX512F__)  // one instruction, too, of some ten
     half_bits x;
     __builtin_memcpy(&x, p, sizeof x);
-    return (vector)_mm512_cvtph_ps((__m256i)x);
-#elif defined(__F16C__)
-    half_bits x;
-    __builtin_memcpy(&x, p, sizeof x);
-    return (vector)_mm256_cvtph_ps((__m128i)x);
+    if constexpr (std::is_same_v<Element, bfloat16>) {
+#if defined(__AVX512F__)  // one instruction; GCC 14 makes four of the conversion below
+      const vector_bits wide = (vector_bits)_mm512_cvtepu16_epi32((__m256i)x);
+#elif defined(__AVX2__)
+      const vector_bits wide = (vector_bits)_mm256_cvtepu16_epi32((__m128i)x);
 #else
-    float x[vector_width];
-    DELTA_ATTENTION_UNROLL
-    for (int i = 0; i < vector_width; ++i) x[i] = float(p[i]);
-    return load(x);
+      const vector_bits wide = __builtin_convertvector(x, vector_bits);
 #endif
+      return std::bit_cast<vector>(wide << 16);
+    } else {
+#if defined(__AVX512F__)  // one instruction, too, of some ten
+      return (vector)_mm512_cvtph_ps((__m256i)x);
+#elif defined(__F16C__)
+      return (vector)_mm256_cvtph_ps((__m128i)x);
+#else
+      float each[vector_width];
+      DELTA_ATTENTION_UNROLL
+      for (int i = 0; i < vector_width; ++i) each[i] = float(p[i]);
+      return load(each);
+#endif
+    }
   }
 }
 
@@ -89,23 +89,21 @@ template <class Element> DELTA_ATTENTION_INLINE void save_elements(Element* p, v
   if constexpr (std::is_same_v<Element, float>) {
     save(p, v);
   } else if constexpr (std::is_same_v<Element, bfloat16>) {
-    typedef std::uint32_t words __attribute__((vector_size(4 * vector_width)));
-    const words u = std::bit_cast<words>(v), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    const vector_bits u = std::bit_cast<vector_bits>(v),
+                      rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
     const half_bits x = __builtin_convertvector(
         (u & 0x7fffffff) > 0x7f800000 ? (u >> 16 | 64) : rounded, half_bits);
     __builtin_memcpy(p, &x, sizeof x);
   } else {
 #if defined(__AVX512F__)
     const auto x = _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __builtin_memcpy(p, &x, sizeof x);
 #elif defined(__F16C__)
     const auto x = _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
-    __builtin_memcpy(p, &x, sizeof x);
 #else
-    float x[vector_width];
-    save(x, v);
-    for (int i = 0; i < vector_width; ++i) p[i] = Element(x[i]);
+    Element x[vector_width];
+    for (int i = 0; i < vector_width; ++i) x[i] = Element(v[i]);
 #endif
+    __builtin_memcpy(p, &x, sizeof x);
   }
 }
 
@@ -119,9 +117,9 @@ DELTA_ATTENTION_INLINE void for_each_vector(int channels, const F& f) {
       [](const Element* p) { return load_elements(p); });
   if (c < channels)
     f(c, channels - c, [left = channels - c](const Element* p) {
-      float x[vector_width] = {};
-      for (int i = 0; i < left; ++i) x[i] = float(p[i]);
-      return load(x);
+      Element x[vector_width] = {};
+      for (int i = 0; i < left; ++i) x[i] = p[i];
+      return load_elements(x);
     });
 }
 
@@ -140,10 +138,12 @@ template <int Span> DELTA_ATTENTION_INLINE vector fold(vector a, vector b) {
   }(std::make_integer_sequence<int, vector_width>{});
 }
 /// sums[j][i]: the sum over the lanes of v[i][j].
-DELTA_ATTENTION_INLINE void lane_sums(const vector (&v)[4][4], float (&sums)[4][4]) {
+template <int Count>
+DELTA_ATTENTION_INLINE void lane_sums(const vector (&v)[4][Count], float (&sums)[Count][4]) {
   constexpr int at_once = vector_width / 4;  // as many j as a vector has quarters
+  static_assert(Count % at_once == 0);
   DELTA_ATTENTION_UNROLL
-  for (int j = 0; j < 4; j += at_once) {
+  for (int j = 0; j < Count; j += at_once) {
     vector m[4];
     DELTA_ATTENTION_UNROLL
     for (int i = 0; i < 4; ++i) {
