@@ -125,7 +125,7 @@ template <class Element> class simd_stream {
     const int n = int(keys.size());
     int j = 0;
     if (!partly_hidden_)
-      for (; j + key_step <= n; j += key_step) add_values<key_step>(v + j * value_stride_, j);
+      for (; j + value_step <= n; j += value_step) add_values<value_step>(v + j * value_stride_, j);
     for (; j < n; ++j)
       if (!partly_hidden_ || any_weight(j)) add_values<1>(v + j * value_stride_, j);
   }
@@ -143,7 +143,11 @@ template <class Element> class simd_stream {
   }
 
  private:
-  static constexpr int row_step = 4, key_step = 4, prefetch_bytes = 8192;
+  // As many as registers hold: sums of each row and key, with the keys; weights of each, with the
+  // values.
+  static constexpr int row_step = 4, key_step = vector_registers == 16 ? 2 : 4,
+                       value_step = vector_registers == 16 ? 3 : 4;
+  static constexpr int prefetch_bytes = 16384;
 
   /// Rows next to each other with one kv head, at most row_step of them.
   struct row_run {
@@ -177,7 +181,7 @@ template <class Element> class simd_stream {
   // A line's first vector asks for the line that stands `ahead` of it: evenly, as many as are used.
   // May reach beyond the last key: a prefetch of memory that is not there does nothing.
   static DELTA_ATTENTION_INLINE void ask_for(const Element* channels, int c, std::int64_t ahead) {
-    if (c % (64 / int(sizeof(Element))) == 0) __builtin_prefetch(channels + ahead);
+    if (c % (64 / int(sizeof(Element))) == 0) __builtin_prefetch(channels + ahead, 0, 2);
   }
   // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
