@@ -97,6 +97,11 @@ template <int N, int Panels> class row_tile {
                        positions_ + panel * panel_rows, heads_ + panel * panel_rows, m);
   }
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * channels_; }
+  void rescale(int panel, const row_values& factor) {
+    float* sums = outputs(panel);
+    for (int c = 0; c < channels_; ++c, sums += panel_rows)
+      (row_values::from(sums) * factor).to(sums);
+  }
   kernel::online_softmax<row_values>& statistics(int panel) { return statistics_[panel]; }
 
   /// Whether a panel has no sums yet; from now on it has some.

@@ -12,32 +12,34 @@
 
 namespace delta_attention::arch {
 
-/// Sizes of a host thread's tile, by vector width. Sixteen floats: docs/performance.md; eight: the
-/// best of a prototype on AVX2, not measured again.
+/// Sizes of a host thread's tile.
 struct simd_shape {
   int broadcasts;  // keys, or channels, that one fragment holds
   int vectors;     // and its rows, in vectors
   int panels, keys;
 };
-constexpr simd_shape simd_tile_shape() {
+/// The best measured for a mask (docs/performance.md): of eight floats, twelve sums are more than
+/// are under way at once, and eight just as many. But a panel of 24 rows would straddle the rows of
+/// two blocks, which are multiples of 16.
+template <class Mask> constexpr simd_shape simd_tile_shape() {
   if (vector_width == 16) return {8, 2, 16, 128};
-  return {4, 2, 16, 128};
+  if (mask::complexity_of<Mask>() == 1) return {4, 3, 16, 128};
+  return {4, 2, 24, 128};
 }
 
 /// Many rows on the host. The rows of a panel lie in vector lanes, keys and channels are broadcast:
 /// S^T = K Q^T and O^T += V^T P^T are one and the same product. A thread packs keys and values of a
 /// tile into its L2 once and lets all panels use them; the scores of a panel stay in L1.
-template <class Element> class simd_tile {
-  static constexpr simd_shape shape = simd_tile_shape();
-  static constexpr int R = shape.broadcasts, N = shape.vectors;
-  using rows_type = row_tile<N, shape.panels>;
+template <class Element, simd_shape Shape> class simd_tile {
+  static constexpr int R = Shape.broadcasts, N = Shape.vectors;
+  using rows_type = row_tile<N, Shape.panels>;
   using panel_type = typename rows_type::panel_type;
 
  public:
   using accumulator = float;
   using row_values = typename panel_type::row_values;
   static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows,
-                       panel_step = 1, tile_keys = shape.keys, tile_rows = rows_type::rows,
+                       panel_step = 1, tile_keys = Shape.keys, tile_rows = rows_type::rows,
                        scratch_level = 1, scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = false, shares_cache = false;
   static std::string description() { return simd_description(); }
@@ -80,21 +82,29 @@ template <class Element> class simd_tile {
   void scores(int panel, mask::key_range keys) {
     row_values largest = row_values::all(-std::numeric_limits<float>::infinity());
     const int begin = int(keys.begin - tile_.begin), end = int(keys.end - tile_.begin);
-    // The first and the last fragment may hold keys of others.
     for (int j = begin / R * R; j < end; j += R) {
       following_.ask_for_next();
       fragment<R, N> s;
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < R; ++r)
-        if (j + r >= begin && j + r < end) {
-          DELTA_ATTENTION_UNROLL
-          for (int i = 0; i < N; ++i) {
-            largest.v[i] = max(largest.v[i], s.v[r][i]);
-            save(panel_.scores + (j + r - begin) * panel_rows + i * vector_width, s.v[r][i]);
-          }
+      float* to = panel_.scores + (j - begin) * panel_rows;
+      const auto take = [&](int r) {
+        DELTA_ATTENTION_UNROLL
+        for (int i = 0; i < N; ++i) {
+          largest.v[i] = max(largest.v[i], s.v[r][i]);
+          save(to + r * panel_rows + i * vector_width, s.v[r][i]);
         }
+      };
+      // The first and the last fragment may hold keys of others.
+      const bool all = begin <= j && j + R <= end;
+      if (all) {
+        DELTA_ATTENTION_UNROLL
+        for (int r = 0; r < R; ++r) take(r);
+      } else {
+        DELTA_ATTENTION_UNROLL
+        for (int r = 0; r < R; ++r)
+          if (begin <= j + r && j + r < end) take(r);
+      }
     }
     maximum_ = largest;
   }
@@ -110,29 +120,17 @@ template <class Element> class simd_tile {
   }
   void weighted_sum(int panel, mask::key_range keys) {
     const float* values = values_ + (keys.begin - tile_.begin) * R;
-    const bool fresh = rows_.take_fresh(panel), rescale = !factor_of_sums_.all_are(1.f);
+    const bool fresh = rows_.take_fresh(panel);
+    if (!fresh && !factor_of_sums_.all_are(1.f)) rows_.rescale(panel, factor_of_sums_);
     float* output = rows_.outputs(panel);
     for (int c = 0; c < dv_; c += R) {
       fragment<R, N> o;
-      float* row = output + c * panel_rows;
-      if (fresh) {
+      if (fresh)
         o.clear();
-      } else {
-        DELTA_ATTENTION_UNROLL
-        for (int r = 0; r < R; ++r) {
-          DELTA_ATTENTION_UNROLL
-          for (int i = 0; i < N; ++i) {
-            o.v[r][i] = load(row + r * panel_rows + i * vector_width);
-            if (rescale) o.v[r][i] *= factor_of_sums_.v[i];
-          }
-        }
-      }
+      else
+        o.from(output + c * panel_rows);
       o.multiply_add(values + std::ptrdiff_t(c) * value_keys, panel_.scores, int(keys.size()));
-      DELTA_ATTENTION_UNROLL
-      for (int r = 0; r < R; ++r) {
-        DELTA_ATTENTION_UNROLL
-        for (int i = 0; i < N; ++i) save(row + r * panel_rows + i * vector_width, o.v[r][i]);
-      }
+      o.to(output + c * panel_rows);
     }
   }
 
@@ -254,9 +252,9 @@ template <class Element> class simd_tile {
 /// Vectors of the host's processor, for every element type but double.
 struct simd {
   static std::string description() { return simd_description(); }
-  template <class, class, class Element, class F>
+  template <class, class Mask, class Element, class F>
   static void with_tile(const kernel::problem<Element>&, const F& f) {
-    f(std::type_identity<simd_tile<Element>>{});
+    f(std::type_identity<simd_tile<Element, simd_tile_shape<Mask>()>>{});
   }
   template <class, class Element, class F>
   static void with_stream(const kernel::problem<Element>&, const F& f) {
