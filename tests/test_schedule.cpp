@@ -6,12 +6,14 @@
 #include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 namespace {
 
+using delta_attention::kernel::dealt_items;
 using delta_attention::kernel::divisor;
 using delta_attention::kernel::key_parts;
 using delta_attention::kernel::problem;
@@ -55,6 +57,32 @@ TEST_CASE("schedule: every row and key of every head once", "[schedule]") {
       for (const auto& [pair, times] : pairs) once = once && times == 1;
       CHECK(once);
     }
+}
+
+TEST_CASE("schedule: dealt to threads, every item once, and what is long early", "[schedule]") {
+  for (const int threads : {1, 2, 3, 7, 64})
+    for (const int queries : {1, 5, 29, 64})
+      for (const int splits : {1, 3}) {
+        const schedule s = plan(2, 6, 3, queries, 24, splits, false);
+        const dealt_items dealt(s, threads);
+        INFO(threads << " threads, " << queries << " queries, " << splits << " splits");
+        std::set<std::int64_t> items;
+        std::int64_t begin = 0;  // of the items that threads come to at a time
+        for (int i = 0; i < dealt.league() / threads; ++i) {
+          std::int64_t end = begin;
+          for (int thread = 0; thread < threads; ++thread) {
+            const std::int64_t item = dealt.item(thread * (dealt.league() / threads) + i);
+            items.insert(item);
+            CHECK(item >= begin);
+            end = std::max(end, item + 1);
+          }
+          if ((i + 1) % dealt.run == 0) begin = end;
+        }
+        CHECK(std::int64_t(items.size()) == dealt.league());
+        CHECK(*items.rbegin() == dealt.league() - 1);
+        CHECK(dealt.league() >= s.items());
+        CHECK(dealt.league() < s.items() + threads * dealt.run);
+      }
 }
 
 TEST_CASE("schedule: tiles from the last to the first, side by side by head or by tile",

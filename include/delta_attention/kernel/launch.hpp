@@ -16,6 +16,9 @@ concept pipelined = requires { typename Atom::consumer; };
 
 struct no_launch_data {};
 
+template <class Exec>
+inline constexpr bool is_host = Kokkos::SpaceAccessibility<Exec, Kokkos::HostSpace>::accessible;
+
 /// The work items of a team.
 template <class Atom, class Element, class Mask, class Epilogue, class Data>
 struct attention_functor {
@@ -31,7 +34,9 @@ struct attention_functor {
       attend_pipelined<Atom>(team, data, p, mask, plan, epilogue);
     } else {
       Atom atom(team, p);
-      for (std::int64_t i = team.league_rank(); i < plan.items(); i += team.league_size()) {
+      std::int64_t i = team.league_rank();
+      if constexpr (std::is_same_v<Data, dealt_items>) i = data.item(team.league_rank());
+      for (; i < plan.items(); i += team.league_size()) {
         const work_item item = plan.item(i);
         if (epilogue.wants(item.rows, item.split)) attend(atom, p, mask, item, epilogue);
       }
@@ -45,6 +50,7 @@ void launch_teams(const std::string& label, const Run& run, const Functor& f) {
                                     typename Atom::launch_bounds>;
   int league = league_size(f.plan.items(), Atom::vector_length);
   if constexpr (pipelined<Atom>) league = Atom::league_size(run.instance(), f.plan.items());
+  if constexpr (is_host<typename Run::space>) league = f.data.league();
   auto teams = by_argument(policy(run.instance(), league, Atom::team_size, Atom::vector_length));
   const std::size_t scratch = Atom::scratch_bytes(f.p.head_size(), f.p.value_size());
   if (scratch > 0)  // and room to align it
@@ -85,6 +91,8 @@ void launch(const std::string& label, Run& run, const problem<Element>& p, const
       go(pipelined_launch<Data, std::nullptr_t>{data, nullptr, next_item});
     else
       go(pipelined_launch<Data, Data*>{data, run.template take<Data>(teams), next_item});
+  } else if constexpr (is_host<space>) {
+    go(dealt_items(plan, run.instance().concurrency()));
   } else {
     go(data);
   }
