@@ -66,18 +66,18 @@ DELTA_ATTENTION_INLINE bool all_bits_are_zero(vector x) {
 
 /// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 1.7e-7 (1.8e-7 without
 /// FMA), of which 9e-8 are the polynomial's and the rest its roundings (tests/test_vector.cpp). 2^0
-/// is 1: sums of a row whose maximum stays are not rescaled. Below -126 the result is 0: no
-/// denormals arise, and the weight of a hidden key is nothing, however large its value. NaN stays
-/// NaN.
+/// is 1: sums of a row whose maximum stays are not rescaled. Below -126.5 the result is 0, and the
+/// weight of a hidden key is nothing, however large its value. NaN stays NaN, whatever its payload.
 DELTA_ATTENTION_INLINE vector exp2(vector power) {
 #if defined(__AVX512DQ__)
   // What is left of x beside the nearest integer, and scaling by a power of 2, are instructions.
   const vector f =
       (vector)_mm512_reduce_ps((__m512)power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
-  // 1.5 * 2^23: the sum's last bits are the nearest integer, with a float's exponent bias.
+  // 1.5 * 2^23, and a float's exponent bias: the sum's last bits are the exponent of a power of 2,
+  // which is 0 at -127.
   constexpr float shift = 12582912 + 127;
-  const vector shifted = power + shift, f = power - (shifted - shift);
+  const vector x = max(power, broadcast(-127.f)), shifted = x + shift, f = x - (shifted - shift);
 #endif
   vector p = f * 0.0013264730395431213f + 0.009671513269490188f;
   p = p * f + 0.05550733740660657f;
@@ -89,8 +89,7 @@ DELTA_ATTENTION_INLINE vector exp2(vector power) {
       _mm512_cmp_ps_mask((__m512)power, (__m512)broadcast(-126.f), _CMP_NLT_UQ), (__m512)p,
       (__m512)(power - f));
 #else
-  p *= std::bit_cast<vector>(std::bit_cast<vector_bits>(shifted) << 23);
-  return std::bit_cast<vector>(std::bit_cast<vector_bits>(p) & ~(vector_bits)(power < -126.f));
+  return p * std::bit_cast<vector>(std::bit_cast<vector_bits>(shifted) << 23);
 #endif
 }
 /// tanh(x), relative error some 1e-7: near 0 by its Taylor series, since (1 - e) / (1 + e) cancels
