@@ -24,7 +24,7 @@ struct simd_shape {
 template <class Mask> constexpr simd_shape simd_tile_shape() {
   if (vector_width == 16) return {8, 2, 16, 128};
   if (mask::complexity_of<Mask>() == 1) return {4, 3, 16, 128};
-  return {4, 2, 24, 128};
+  return {4, 2, 32, 128};
 }
 
 /// Many rows on the host. The rows of a panel lie in vector lanes, keys and channels are broadcast:
