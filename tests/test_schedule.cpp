@@ -76,12 +76,16 @@ TEST_CASE("schedule: dealt to threads, every item once, and what is long early",
             CHECK(item >= begin);
             end = std::max(end, item + 1);
           }
-          if ((i + 1) % dealt.run == 0) begin = end;
+          if ((i + 1) % dealt.together == 0) begin = end;
         }
         CHECK(std::int64_t(items.size()) == dealt.league());
         CHECK(*items.rbegin() == dealt.league() - 1);
         CHECK(dealt.league() >= s.items());
-        CHECK(dealt.league() < s.items() + threads * dealt.run);
+        CHECK(dealt.league() < s.items() + threads * dealt.together);
+        // All begin with the first tiles, where there are as many.
+        if (s.tiles * splits >= threads)
+          CHECK(dealt.item((threads - 1) * (dealt.league() / threads)) ==
+                (threads - 1) * s.heads_outer * s.batches);
       }
 }
 

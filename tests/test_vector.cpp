@@ -42,6 +42,11 @@ TEST_CASE("vector: exp2 of less than -126.5 is exactly 0, of NaN is NaN", "[vect
     CAPTURE(x);
     CHECK(std::bit_cast<std::uint32_t>(exp2_of(x)) == 0);
   }
+  for (const float x : {-126.49F, -126.25F, -126.01F}) {
+    CAPTURE(x);
+    const double result = exp2_of(x);
+    CHECK((result == 0 || std::fabs(result - std::exp2(static_cast<double>(x))) < 0x1p-148));
+  }
   for (const std::uint32_t bits : {0x7fc00000U, 0xffc00000U, 0x7fc00001U, 0xffc001ffU}) {
     CAPTURE(bits);
     CHECK(std::isnan(exp2_of(std::bit_cast<float>(bits))));

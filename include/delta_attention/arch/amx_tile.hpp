@@ -132,10 +132,8 @@ class amx_tile {
         maximum_, [&](const row_values& reference) { return exponentials(reference); });
   }
   void weighted_sum(int panel, mask::key_range) {
-    float* o = rows_.outputs(panel);
     const bool fresh = rows_.take_fresh(panel);
-    if (!fresh && !factor_of_sums_.all_are(1.f))
-      for (int c = 0; c < dv_; ++c, o += panel_rows) (row_values::from(o) * factor_of_sums_).to(o);
+    if (!fresh && !factor_of_sums_.all_are(1.f)) rows_.rescale(panel, factor_of_sums_);
     late_ = {rows_.outputs(panel),
              values_ + first_,
              weights(made_),

@@ -97,6 +97,7 @@ template <int N, int Panels> class row_tile {
                        positions_ + panel * panel_rows, heads_ + panel * panel_rows, m);
   }
   float* outputs(int panel) const { return outputs_ + std::size_t(panel) * panel_rows * channels_; }
+  /// Its sums times a factor for each row.
   void rescale(int panel, const row_values& factor) {
     float* sums = outputs(panel);
     for (int c = 0; c < channels_; ++c, sums += panel_rows)

@@ -18,9 +18,10 @@ struct simd_shape {
   int vectors;     // and its rows, in vectors
   int panels, keys;
 };
-/// The best measured for a mask (docs/performance.md): of eight floats, twelve sums are more than
-/// are under way at once, and eight just as many. But a panel of 24 rows would straddle the rows of
-/// two blocks, which are multiples of 16.
+/// The best measured of eight and sixteen floats (docs/performance.md). On 16 registers twelve sums
+/// are more than are under way at once, and eight just as many. But a panel of 24 rows would
+/// straddle the rows of two blocks, which are multiples of 16: that is for masks of intervals
+/// alone.
 template <class Mask> constexpr simd_shape simd_tile_shape() {
   if (vector_width == 16) return {8, 2, 16, 128};
   if (mask::complexity_of<Mask>() == 1) return {4, 3, 16, 128};
@@ -88,7 +89,7 @@ template <class Element, simd_shape Shape> class simd_tile {
       s.clear();
       s.multiply_add(keys_ + j * d_, queries(panel), d_);
       float* to = panel_.scores + (j - begin) * panel_rows;
-      const auto take = [&](int r) {
+      const auto take = [&](int r) __attribute__((always_inline)) {
         DELTA_ATTENTION_UNROLL
         for (int i = 0; i < N; ++i) {
           largest.v[i] = max(largest.v[i], s.v[r][i]);
@@ -175,7 +176,7 @@ template <class Element, simd_shape Shape> class simd_tile {
 
   float* queries(int panel) const { return queries_ + std::size_t(panel) * panel_rows * d_; }
 
-  // pack_queries and pack_tile do not know the mask: they are compiled once for all masks.
+  // pack_queries and pack_tile do not know the mask: they are compiled once for all of a shape.
   void pack_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows) {
     const float factor = p.query_factor();
     rows_.begin(rows, p.q, [&](int panel, const auto& source) {

@@ -172,13 +172,14 @@ template <class Element> class simd_stream {
     return (channels + vector_width - 1) / vector_width * vector_width;
   }
 
-  // Tokens that lie some 8 KB further on, where a token has `channels` channels of each head that
-  // the rows read.
+  // Tokens that lie `prefetch_bytes` further on, where a token has `channels` channels of each head
+  // that the rows read.
   std::int64_t some_tokens(int channels) const {
     const int bytes = (run_[runs_ - 1].kv_head + 1) * channels * int(sizeof(Element));
-    return std::max(prefetch_bytes / bytes / key_step, 1) * key_step;
+    return std::max(prefetch_bytes / bytes, 1);
   }
-  // A line's first vector asks for the line that stands `ahead` of it: evenly, as many as are used.
+  // A line's first vector asks for the line that stands `ahead` of it: evenly, as many as are used,
+  // and into L2, since a core soon has no more misses of L1 to wait for.
   // May reach beyond the last key: a prefetch of memory that is not there does nothing.
   static DELTA_ATTENTION_INLINE void ask_for(const Element* channels, int c, std::int64_t ahead) {
     if (c % (64 / int(sizeof(Element))) == 0) __builtin_prefetch(channels + ahead, 0, 2);

@@ -66,8 +66,9 @@ DELTA_ATTENTION_INLINE bool all_bits_are_zero(vector x) {
 
 /// 2^x for x <= 126: a polynomial of degree 5 on [-1/2, 1/2], relative error 1.7e-7 (1.8e-7 without
 /// FMA), of which 9e-8 are the polynomial's and the rest its roundings (tests/test_vector.cpp). 2^0
-/// is 1: sums of a row whose maximum stays are not rescaled. Below -126.5 the result is 0, and the
-/// weight of a hidden key is nothing, however large its value. NaN stays NaN, whatever its payload.
+/// is 1: sums of a row whose maximum stays are not rescaled. Below -126.5 the result is 0, so that
+/// the weight of a hidden key is nothing, however large its value; from there to -126 it is 0 or a
+/// denormal. NaN stays NaN, whatever its payload.
 DELTA_ATTENTION_INLINE vector exp2(vector power) {
 #if defined(__AVX512DQ__)
   // What is left of x beside the nearest integer, and scaling by a power of 2, are instructions.

@@ -61,7 +61,8 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
     half_bits x;
     __builtin_memcpy(&x, p, sizeof x);
     if constexpr (std::is_same_v<Element, bfloat16>) {
-#if defined(__AVX512F__)  // one instruction; GCC 14 makes four of the conversion below
+      // One instruction, where there is; GCC 14 makes four of __builtin_convertvector.
+#if defined(__AVX512F__)
       const vector_bits wide = (vector_bits)_mm512_cvtepu16_epi32((__m256i)x);
 #elif defined(__AVX2__)
       const vector_bits wide = (vector_bits)_mm256_cvtepu16_epi32((__m128i)x);
@@ -70,7 +71,8 @@ template <class Element> DELTA_ATTENTION_INLINE vector load_elements(const Eleme
 #endif
       return std::bit_cast<vector>(wide << 16);
     } else {
-#if defined(__AVX512F__)  // one instruction, too, of some ten
+      // One, too, of some ten.
+#if defined(__AVX512F__)
       return (vector)_mm512_cvtph_ps((__m256i)x);
 #elif defined(__F16C__)
       return (vector)_mm256_cvtph_ps((__m128i)x);

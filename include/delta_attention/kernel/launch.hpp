@@ -48,9 +48,13 @@ template <class Atom, class Run, class Functor>
 void launch_teams(const std::string& label, const Run& run, const Functor& f) {
   using policy = Kokkos::TeamPolicy<typename Run::space, Kokkos::Schedule<Kokkos::Dynamic>,
                                     typename Atom::launch_bounds>;
-  int league = league_size(f.plan.items(), Atom::vector_length);
-  if constexpr (pipelined<Atom>) league = Atom::league_size(run.instance(), f.plan.items());
-  if constexpr (is_host<typename Run::space>) league = f.data.league();
+  int league;
+  if constexpr (pipelined<Atom>)
+    league = Atom::league_size(run.instance(), f.plan.items());
+  else if constexpr (is_host<typename Run::space>)
+    league = f.data.league();
+  else
+    league = league_size(f.plan.items(), Atom::vector_length);
   auto teams = by_argument(policy(run.instance(), league, Atom::team_size, Atom::vector_length));
   const std::size_t scratch = Atom::scratch_bytes(f.p.head_size(), f.p.value_size());
   if (scratch > 0)  // and room to align it

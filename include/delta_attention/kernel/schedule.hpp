@@ -103,21 +103,22 @@ struct schedule {
 
 /// The items of a schedule, dealt out to host threads. Kokkos gives each thread a part of the
 /// league, one after the other; a thread works from its part's front on, and then from the ends of
-/// others'. Dealt tile by tile, all begin with the longest and the shortest are left to the end.
-/// (Not item by item: threads would write next to each other at the same time, and wait for lines
-/// that the other's prefetching has taken.)
+/// others'. Dealt tile by tile, all begin with the longest and the shortest are left to the end;
+/// where there are fewer tiles than threads, each has one piece. (Not item by item: threads would
+/// write next to each other at the same time, and wait for lines that the other's prefetching has
+/// taken.)
 struct dealt_items {
-  int threads, run, runs;  // a thread has `runs` of `run` items
+  int threads, together, turns;  // a thread has so many items in each of its turns
 
   dealt_items(const schedule& plan, int host_threads) : threads(host_threads) {
     const std::int64_t items = league_size(plan.items()), even = (items - 1) / threads + 1;
-    run = int(std::min(even, std::int64_t(plan.heads_outer) * plan.batches));
-    runs = int((even - 1) / run + 1);
+    together = int(std::min(even, std::int64_t(plan.heads_outer) * plan.batches));
+    turns = int((even - 1) / together + 1);
   }
-  int league() const { return threads * runs * run; }
+  int league() const { return threads * turns * together; }
   KOKKOS_FUNCTION std::int64_t item(int league_rank) const {
-    const int part = runs * run, thread = league_rank / part, i = league_rank % part;
-    return (std::int64_t(i / run) * threads + thread) * run + i % run;
+    const int part = turns * together, thread = league_rank / part, i = league_rank % part;
+    return (std::int64_t(i / together) * threads + thread) * together + i % together;
   }
 };
 
