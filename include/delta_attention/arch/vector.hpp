@@ -168,6 +168,7 @@ template <int Rows, int N> struct fragment {
       for (int i = 0; i < N; ++i) v[r][i] = broadcast(0.f);
     }
   }
+  /// Memory has it as [Rows][N vectors].
   DELTA_ATTENTION_INLINE void from(const float* p) {
     DELTA_ATTENTION_UNROLL
     for (int r = 0; r < Rows; ++r) {
