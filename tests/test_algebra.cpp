@@ -13,6 +13,14 @@ const shape small{.batches = 2, .queries = 113, .keys = 203, .query_heads = 4, .
 const shape few{.batches = 2, .queries = 2, .keys = 333, .query_heads = 4, .kv_heads = 1};
 const shape tall{.queries = 97, .keys = 41, .query_heads = 2, .kv_heads = 1};
 
+// Rows in blocks, anywhere in a composition, make tiles that do not straddle them.
+namespace mask = da::mask;
+using lists = da::block_sparse<Kokkos::HostSpace>::bound;
+using rule = da::sink_window::bound;
+static_assert(mask::has_row_blocks<mask::bound_union<rule, lists>>());
+static_assert(mask::has_row_blocks<mask::bound_hidden<mask::bound_intersection<lists, rule>>>());
+static_assert(!mask::has_row_blocks<mask::bound_union<rule, mask::derived<da::causal>>>());
+
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("algebra: a user's mask of batch, head, position and key",

@@ -20,12 +20,11 @@ struct simd_shape {
 };
 /// The best measured of eight and sixteen floats (docs/performance.md). On 16 registers twelve sums
 /// are more than are under way at once, and eight just as many. But a panel of 24 rows would
-/// straddle the rows of two blocks, which are multiples of 16: that is for masks of intervals
-/// alone.
+/// straddle the rows of two blocks, which are multiples of 16.
 template <class Mask> constexpr simd_shape simd_tile_shape() {
   if (vector_width == 16) return {8, 2, 16, 128};
-  if (mask::complexity_of<Mask>() == 1) return {4, 3, 16, 128};
-  return {4, 2, 32, 128};
+  if (mask::has_row_blocks<Mask>()) return {4, 2, 32, 128};
+  return {4, 3, 16, 128};
 }
 
 /// Many rows on the host. The rows of a panel lie in vector lanes, keys and channels are broadcast:

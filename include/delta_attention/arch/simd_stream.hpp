@@ -77,8 +77,10 @@ template <class Element> class simd_stream {
   }
   template <class Visible>
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
-             const kernel::key_tile& tile, const kernel::key_tile&, const Visible&) {
+             const kernel::key_tile& tile, const kernel::key_tile& following, const Visible&) {
     const mask::key_range keys = tile_ = tile.keys;
+    find_pages(p.k, rows, following.keys);
+    find_pages(p.v, rows, following.keys);
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
     key_stride_ = p.k.token_stride;
@@ -147,7 +149,7 @@ template <class Element> class simd_stream {
   // values.
   static constexpr int row_step = 4, key_step = vector_registers == 16 ? 2 : 4,
                        value_step = vector_registers == 16 ? 3 : 4;
-  static constexpr int prefetch_bytes = 16384;
+  static constexpr int prefetch_bytes = 16384, page_bytes = 4096;
 
   /// Rows next to each other with one kv head, at most row_step of them.
   struct row_run {
@@ -172,6 +174,20 @@ template <class Element> class simd_stream {
     return (channels + vector_width - 1) / vector_width * vector_width;
   }
 
+  // Asks for one line of each page of the keys. A core looks up several pages at once that it does
+  // not know, but only those that it meets within some hundred instructions: asked for line by
+  // line, each would be waited for alone.
+  void find_pages(const tensor<const Element>& x, const kernel::tile_rows& rows,
+                  mask::key_range keys) const {
+    const auto step = [](std::int64_t stride) {
+      const std::int64_t bytes = stride * std::int64_t(sizeof(Element));
+      return 0 < bytes && bytes < page_bytes ? page_bytes / bytes : 1;
+    };
+    const std::int64_t tokens = step(x.token_stride), heads = step(x.head_stride);
+    for (std::int64_t head = 0; head <= run_[runs_ - 1].kv_head; head += heads)
+      for (std::int64_t token = keys.begin; token < keys.end; token += tokens)
+        __builtin_prefetch(x.row(rows.batch, token, rows.kv_head + head), 0, 2);
+  }
   // Tokens that lie `prefetch_bytes` further on, where a token has `channels` channels of each head
   // that the rows read.
   std::int64_t some_tokens(int channels) const {

@@ -7,6 +7,7 @@ namespace mask {
 
 template <bound_mask A, bound_mask B> struct bound_union {
   static constexpr int complexity = complexity_of<A>() + complexity_of<B>();
+  static constexpr bool row_blocks = has_row_blocks<A>() || has_row_blocks<B>();
   A a;
   B b;
 
@@ -36,6 +37,7 @@ template <bound_mask A, bound_mask B> struct bound_union {
 
 template <bound_mask A, bound_mask B> struct bound_intersection {
   static constexpr int complexity = complexity_of<A>() + complexity_of<B>();
+  static constexpr bool row_blocks = has_row_blocks<A>() || has_row_blocks<B>();
   A a;
   B b;
   std::int64_t keys;

@@ -19,6 +19,7 @@ template <class MemorySpace> struct block_sparse : mask_base {
   /// @cond internal
   struct bound {
     static constexpr int complexity = 2;
+    static constexpr bool row_blocks = true;
     const std::int64_t* offsets;
     const std::int32_t* indices;
     std::int64_t query_blocks, query_block, key_block, queries, keys, query_offset;

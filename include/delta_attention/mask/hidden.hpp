@@ -10,6 +10,7 @@ namespace delta_attention::mask {
 /// these keys.
 template <bound_mask A> struct bound_hidden {
   static constexpr int complexity = complexity_of<A>();
+  static constexpr bool row_blocks = has_row_blocks<A>();
   A shown;
   causal::bound dense;
 

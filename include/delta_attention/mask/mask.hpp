@@ -129,6 +129,13 @@ template <class M> constexpr int complexity_of() {
   else
     return 1;
 }
+/// Do rows come in blocks that see the same keys? Then a kernel's rows had best not straddle them.
+template <class M> constexpr bool has_row_blocks() {
+  if constexpr (requires { M::row_blocks; })
+    return M::row_blocks;
+  else
+    return false;
+}
 
 /// The mask as the kernels of one call see it.
 template <class M> auto bind(const M& m, const geometry& sizes) {
