@@ -14,12 +14,14 @@ const shape few{.batches = 2, .queries = 2, .keys = 333, .query_heads = 4, .kv_h
 const shape tall{.queries = 97, .keys = 41, .query_heads = 2, .kv_heads = 1};
 
 // Rows in blocks, anywhere in a composition, make tiles that do not straddle them.
-namespace mask = da::mask;
+namespace row_blocks {
+using namespace da::mask;
 using lists = da::block_sparse<Kokkos::HostSpace>::bound;
-using rule = da::sink_window::bound;
-static_assert(mask::has_row_blocks<mask::bound_union<rule, lists>>());
-static_assert(mask::has_row_blocks<mask::bound_hidden<mask::bound_intersection<lists, rule>>>());
-static_assert(!mask::has_row_blocks<mask::bound_union<rule, mask::derived<da::causal>>>());
+using window = da::sink_window::bound;
+static_assert(has_row_blocks<bound_union<window, lists>>());
+static_assert(has_row_blocks<bound_hidden<bound_intersection<lists, window>>>());
+static_assert(!has_row_blocks<bound_union<window, derived<da::causal>>>());
+}  // namespace row_blocks
 
 }  // namespace
 

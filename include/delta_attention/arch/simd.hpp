@@ -20,7 +20,7 @@ struct simd_shape {
 };
 /// The best measured of eight and sixteen floats (docs/performance.md). On 16 registers twelve sums
 /// are more than are under way at once, and eight just as many. But a panel of 24 rows would
-/// straddle the rows of two blocks, which are multiples of 16.
+/// straddle blocks, whose rows are a multiple of 16.
 template <class Mask> constexpr simd_shape simd_tile_shape() {
   if (vector_width == 16) return {8, 2, 16, 128};
   if (mask::has_row_blocks<Mask>()) return {4, 2, 32, 128};

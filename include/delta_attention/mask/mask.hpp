@@ -129,7 +129,8 @@ template <class M> constexpr int complexity_of() {
   else
     return 1;
 }
-/// Do rows come in blocks that see the same keys? Then a kernel's rows had best not straddle them.
+/// Do rows come in blocks, each with its own list of keys, in the mask or in a part of it? Then the
+/// rows that a kernel takes together had best not straddle them.
 template <class M> constexpr bool has_row_blocks() {
   if constexpr (requires { M::row_blocks; })
     return M::row_blocks;
