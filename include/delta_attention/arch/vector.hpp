@@ -149,11 +149,10 @@ template <int N> struct row_vectors {
     return map([&](int i) { return arch::exp2(a.v[i]); });
   }
   DELTA_ATTENTION_INLINE bool all_are(float x) const {
-    float values[N * vector_width];
-    to(values);
-    bool same = true;
-    for (float y : values) same = same & (y == x);
-    return same;
+    vector_bits differ = {};
+    DELTA_ATTENTION_UNROLL
+    for (int i = 0; i < N; ++i) differ |= (vector_bits)(v[i] != x);
+    return all_bits_are_zero((vector)differ);
   }
 };
 
@@ -186,6 +185,7 @@ template <int Rows, int N> struct fragment {
   /// v[r] += a[x][r] * b[x] over x < depth, a packed as [depth][Rows], b as [depth][N vectors]: the
   /// one product behind both S and O.
   DELTA_ATTENTION_INLINE void multiply_add(const float* a, const float* b, int depth) {
+    if (depth < 1) __builtin_unreachable();
     fragment sum = *this;
 #if defined(__clang__)
 #pragma unroll 4
