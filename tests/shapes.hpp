@@ -22,6 +22,9 @@ inline const std::vector<shape> head_shapes = {
     {.batches = 1, .queries = 70, .keys = 80, .query_heads = 8, .kv_heads = 1},
     {.batches = 2, .queries = 40, .keys = 75, .query_heads = 7, .kv_heads = 1},
     {.batches = 2, .queries = 3, .keys = 400, .query_heads = 14, .kv_heads = 2},
+    // Few rows, which a host takes together: of eight kv heads; of two tokens and three kv heads.
+    {.batches = 1, .queries = 1, .keys = 300, .query_heads = 32, .kv_heads = 8},
+    {.batches = 2, .queries = 2, .keys = 310, .query_heads = 9, .kv_heads = 3},
 };
 
 /// Head sizes, and value sizes that differ.

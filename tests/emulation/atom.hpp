@@ -36,7 +36,7 @@ template <class Atom> struct emulated {
                        vector_length = 1, scratch_level = 1, scratch_alignment = 1;
   static constexpr bool several_kv_heads = Atom::several_kv_heads,
                         shares_cache = Atom::shares_cache;
-  static constexpr int few_tiles = Atom::few_tiles;
+  static constexpr int few_rows = Atom::few_rows;
   using launch_bounds = Kokkos::LaunchBounds<>;
   template <class Exec> static std::int64_t wanted_items(const Exec& exec) {
     return Atom::wanted_items(exec);

@@ -38,7 +38,7 @@ template <class Element, mfma_shape Shape, class Lane> class mfma_tile {
   /// Teams go to a chip's dies in turn (eight of MI300X, each with an L2 of its own): with heads
   /// side by side, and as many kv heads, each die has the keys of one.
   static constexpr bool shares_cache = false;
-  static constexpr int few_tiles = 4;
+  static constexpr int few_rows = 4 * tile_rows;
   static std::string description() { return "mfma (matrix cores, 32x32x8 and 16x16x16)"; }
   /// Two waves a SIMD, each with half of its registers. Of small teams, as many as the shared
   /// memory of a compute unit holds.

@@ -39,7 +39,7 @@ template <class Element, mma_shape Shape, class Lane> class mma_sync_tile {
   static constexpr int work_bytes = 192,
                        shared_bytes = stage_type::shared_bytes + Shape.warps * work_bytes;
   static constexpr bool skips_keys = false, several_kv_heads = false, shares_cache = true;
-  static constexpr int few_tiles = tile_rows < 64 ? 64 / tile_rows : 1;
+  static constexpr int few_rows = tile_rows < 64 ? 64 : tile_rows;
   static std::string description() { return "mma_sync (tensor cores, m16n8k16)"; }
   /// As many teams on a multiprocessor as its shared memory holds (a team has 2 KiB besides its
   /// own), but at most two of four warps: more would spill registers.

@@ -19,7 +19,7 @@ template <class Element, int TeamSize> class scalar_tile {
                        panel_rows = 1, panel_step = TeamSize, tile_keys = 32, scratch_level = 1,
                        scratch_alignment = 64, largest_value_size = 256;
   static constexpr bool skips_keys = true, several_kv_heads = false, shares_cache = false;
-  static constexpr int few_tiles = 1;
+  static constexpr int few_rows = tile_rows;
   static std::string description() { return "scalar (one row a thread)"; }
   using launch_bounds = Kokkos::LaunchBounds<>;
 

@@ -12,21 +12,23 @@
 
 namespace delta_attention::arch {
 
-/// Few rows on the host, as in decoding: one panel, whose keys and values are read once, where they
-/// lie, so that memory bandwidth is the limit. Rows of several kv heads may share the panel: where
-/// a token's heads lie side by side, memory is then read without gaps. Channels lie in vector lanes
-/// for both products; scores are kept rows in lanes as ever.
+/// Few rows on the host, as in decoding: keys and values are read once, where they lie, so that
+/// memory bandwidth is the limit. Rows of several kv heads are taken together: where a token's
+/// heads lie side by side, memory is then read without gaps, which a core reads half as fast.
+/// Channels lie in vector lanes for both products; scores are kept rows in lanes as ever, in parts
+/// of one vector.
 template <class Element> class simd_stream {
-  using panel_type = row_panel<1>;
+  using part_type = row_panel<1>;
+  static constexpr int part_rows = part_type::rows;
 
  public:
   using accumulator = float;
-  using row_values = panel_type::row_values;
-  static constexpr int team_size = 1, vector_length = 1, panel_rows = panel_type::rows,
-                       panel_step = 1, tile_keys = 64, tile_rows = panel_rows, scratch_level = 1,
+  using row_values = part_type::row_values;
+  static constexpr int team_size = 1, vector_length = 1, panel_rows = 32, panel_step = 1,
+                       tile_keys = 64, tile_rows = panel_rows, scratch_level = 1,
                        scratch_alignment = 64;
   static constexpr bool skips_keys = true, several_kv_heads = true;
-  static constexpr int few_tiles = 1;
+  static constexpr int few_rows = part_rows;
   static std::string description() { return simd_description(); }
   using launch_bounds = Kokkos::LaunchBounds<>;
 
@@ -46,7 +48,8 @@ template <class Element> class simd_stream {
     queries_ =
         static_cast<float*>(team.team_scratch(1).get_shmem_aligned(scratch_bytes(d_, dv_), 64));
     outputs_ = queries_ + tile_rows * padded(d_);
-    panel_.scores = outputs_ + tile_rows * padded(dv_);
+    for (int i = 0; i < most_parts; ++i)
+      part_[i].scores = outputs_ + tile_rows * padded(dv_) + i * tile_keys * part_rows;
   }
 
   int first_panel() const { return 0; }
@@ -56,24 +59,29 @@ template <class Element> class simd_stream {
   void load_queries(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
                     const kernel::key_tile&, const Visible&) {
     rows_ = rows.count;
+    parts_ = (rows_ + part_rows - 1) / part_rows;
     std::fill_n(queries_, std::size_t(rows_) * padded(d_), 0.f);
     std::fill_n(outputs_, std::size_t(rows_) * padded(dv_), 0.f);
     runs_ = 0;
     int asked = 0;  // kv heads that have a run which asks
     for (int r = 0; r < rows.count; ++r) {
       const int kv_head = rows.head(r) / p.group() - rows.kv_head;
-      if (runs_ > 0 && run_[runs_ - 1].kv_head == kv_head && run_[runs_ - 1].rows < row_step) {
+      if (r % part_rows > 0 && run_[runs_ - 1].kv_head == kv_head &&
+          run_[runs_ - 1].rows < row_step) {
         ++run_[runs_ - 1].rows;
       } else {
         const bool asks = kv_head == asked;  // heads ascend within a token
-        asked += asks;
-        run_[runs_++] = {r, 1, kv_head, asks};
+        run_[runs_++] = {r, 1, kv_head, asks ? asked++ : -1};
       }
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
     }
-    panel_.locate(rows, 0, positions_, heads_);
-    softmax_ = {row_values::all(kernel::no_maximum<float>), row_values::all(0.f)};
+    key_lines_.list(p.k, d_, asked);
+    value_lines_.list(p.v, dv_, asked);
+    for (int i = 0; i < parts_; ++i) {
+      part_type::locate(rows, i, positions_ + i * part_rows, heads_ + i * part_rows);
+      softmax_[i] = {row_values::all(kernel::no_maximum<float>), row_values::all(0.f)};
+    }
   }
   template <class Visible>
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
@@ -87,8 +95,6 @@ template <class Element> class simd_stream {
     value_stride_ = p.v.token_stride;
     key_head_stride_ = p.k.head_stride;
     value_head_stride_ = p.v.head_stride;
-    keys_ahead_ = some_tokens(d_) * key_stride_;
-    values_ahead_ = some_tokens(dv_) * value_stride_;
   }
   void scores(int, mask::key_range keys) {
     partly_hidden_ = false;
@@ -98,31 +104,35 @@ template <class Element> class simd_stream {
       const Element* key[key_step];  // beyond the last: the last one again, to no use
       for (int x = 0; x < key_step; ++x) {
         key[x] = k + std::min(j + x, n - 1) * key_stride_;
-        row_values::all(0.f).to(panel_.scores + (j + x) * panel_rows);
+        for (int i = 0; i < parts_; ++i) row_values::all(0.f).to(scores_of(i * part_rows, j + x));
       }
       for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
-        add_scores<Rows>(key, run, panel_.scores + j * panel_rows + run.first);
+        add_scores<Rows>(key, run, scores_of(run.first, j));
       });
     }
-    maximum_ = panel_.largest(keys);
+    for (int i = 0; i < parts_; ++i) maximum_[i] = part_[i].largest(keys);
   }
-  void softcap(int, mask::key_range keys, float c) { maximum_ = panel_.softcap(keys, c); }
+  void softcap(int, mask::key_range keys, float c) {
+    for (int i = 0; i < parts_; ++i) maximum_[i] = part_[i].softcap(keys, c);
+  }
   template <class Mask>
   void hide(int, const kernel::tile_rows& rows, mask::key_range keys, const Mask& m) {
     partly_hidden_ = true;
-    maximum_ = panel_.hide(rows, rows.block(0, panel_rows), keys, positions_, heads_, m);
+    for (int i = 0; i < parts_; ++i) {
+      const int first = i * part_rows;
+      maximum_[i] = part_[i].hide(rows, rows.block(first, first + part_rows), keys,
+                                  positions_ + first, heads_ + first, m);
+    }
   }
   void weigh(int, mask::key_range keys) {
-    factor_of_sums_ = softmax_.take(maximum_, [&](const row_values& reference) {
-      return panel_.exponentials(keys, reference);
-    });
+    for (int i = 0; i < parts_; ++i)
+      factor_of_sums_[i] = softmax_[i].take(maximum_[i], [&](const row_values& reference) {
+        return part_[i].exponentials(keys, reference);
+      });
   }
   void weighted_sum(int, mask::key_range keys) {
-    float f[panel_rows];
-    factor_of_sums_.to(f);
-    if (!factor_of_sums_.all_are(1.f))
-      for (int r = 0; r < rows_; ++r)
-        for (int c = 0; c < padded(dv_); ++c) outputs_[r * padded(dv_) + c] *= f[r];
+    for (int i = 0; i < parts_; ++i)
+      if (!factor_of_sums_[i].all_are(1.f)) rescale(i);
     const Element* v = value_ + (keys.begin - tile_.begin) * value_stride_;
     const int n = int(keys.size());
     int j = 0;
@@ -135,8 +145,10 @@ template <class Element> class simd_stream {
   template <class Epilogue>
   void store(const kernel::tile_rows& rows, int split, const Epilogue& epilogue) const {
     float maximum[panel_rows], sum[panel_rows];
-    softmax_.maximum.to(maximum);
-    softmax_.sum.to(sum);
+    for (int i = 0; i < parts_; ++i) {
+      softmax_[i].maximum.to(maximum + i * part_rows);
+      softmax_[i].sum.to(sum + i * part_rows);
+    }
     for (int r = 0; r < rows.count; ++r) {
       const auto to = epilogue.place(rows, r, split).finish(maximum[r], sum[r]);
       if (to.out != nullptr)
@@ -150,11 +162,12 @@ template <class Element> class simd_stream {
   static constexpr int row_step = 4, key_step = vector_registers == 16 ? 2 : 4,
                        value_step = vector_registers == 16 ? 3 : 4;
   static constexpr int prefetch_bytes = 16384, page_bytes = 4096;
+  static constexpr int most_parts = panel_rows / part_rows;
 
-  /// Rows next to each other with one kv head, at most row_step of them.
+  /// Rows next to each other in one part and with one kv head, at most row_step of them.
   struct row_run {
     int first, rows, kv_head;
-    bool asks;  // for the keys and values that its kv head's other runs use as well
+    int asks;  // its place among the runs that ask for lines; -1: its kv head's first run has
   };
   template <class F> DELTA_ATTENTION_INLINE void for_each_run(const F& f) const {
     for (int i = 0; i < runs_; ++i) {
@@ -188,22 +201,59 @@ template <class Element> class simd_stream {
       for (std::int64_t token = keys.begin; token < keys.end; token += tokens)
         __builtin_prefetch(x.row(rows.batch, token, rows.kv_head + head), 0, 2);
   }
-  // Tokens that lie `prefetch_bytes` further on, where a token has `channels` channels of each head
-  // that the rows read.
-  std::int64_t some_tokens(int channels) const {
-    const int bytes = (run_[runs_ - 1].kv_head + 1) * channels * int(sizeof(Element));
-    return std::max(prefetch_bytes / bytes, 1);
+  /// The lines of `Tokens` tokens that lie `prefetch_bytes` further on, in memory's order: line by
+  /// line of one token and the other in turns, as products use them, they are slower to come.
+  template <int Tokens> struct lines_ahead {
+    static constexpr int channels = 64 / int(sizeof(Element));      // of a line
+    std::int64_t of_token[Tokens * panel_rows * (256 / channels)];  // in elements
+    int of_head;                                                    // lines of a head of a token
+
+    void list(const tensor<const Element>& x, int size, int heads) {
+      of_head = (size + channels - 1) / channels;
+      const int tokens_ahead = std::max(prefetch_bytes / (heads * size * int(sizeof(Element))), 1);
+      const bool token_by_token = x.head_stride < x.token_stride;
+      for (int i = 0; i < Tokens * heads; ++i) {
+        const int token = token_by_token ? i / heads : i % Tokens,
+                  head = token_by_token ? i % heads : i / Tokens;
+        for (int line = 0; line < of_head; ++line)
+          of_token[i * of_head + line] =
+              (tokens_ahead + token) * x.token_stride + head * x.head_stride + line * channels;
+      }
+    }
+  };
+  /// Asks for one of them beside the first vector of each line that is used: evenly, and into L2,
+  /// since a core soon has no more misses of L1 to wait for. They may lie beyond the last key: a
+  /// prefetch of memory that is not there does nothing.
+  class asking {
+    const std::int64_t* line_;
+    bool next_;  // or the same again, to no use
+
+   public:
+    template <int Tokens>
+    DELTA_ATTENTION_INLINE asking(const lines_ahead<Tokens>& lines, const row_run& run)
+        : line_(lines.of_token + std::max(run.asks, 0) * Tokens * lines.of_head),
+          next_(run.asks >= 0) {}
+    DELTA_ATTENTION_INLINE void beside(int channel, const Element* token) {
+      if (channel % (64 / int(sizeof(Element))) != 0) return;
+      __builtin_prefetch(token + *line_, 0, 2);
+      line_ += next_;
+    }
+  };
+  // Of a row and those that follow in its part.
+  float* scores_of(int row, int key) const {
+    return part_[row / part_rows].scores + key * part_rows + row % part_rows;
   }
-  // A line's first vector asks for the line that stands `ahead` of it: evenly, as many as are used,
-  // and into L2, since a core soon has no more misses of L1 to wait for.
-  // May reach beyond the last key: a prefetch of memory that is not there does nothing.
-  static DELTA_ATTENTION_INLINE void ask_for(const Element* channels, int c, std::int64_t ahead) {
-    if (c % (64 / int(sizeof(Element))) == 0) __builtin_prefetch(channels + ahead, 0, 2);
+  void rescale(int part) {
+    float f[part_rows];
+    factor_of_sums_[part].to(f);
+    const int first = part * part_rows, row = padded(dv_);
+    for (int r = first; r < std::min(first + part_rows, rows_); ++r)
+      for (int c = 0; c < row; ++c) outputs_[r * row + c] *= f[r - first];
   }
   // The keys' weight in the rows that exist: a hidden key has none, and its values may be anything.
   bool any_weight(int j) const {
     bool any = false;
-    for (int r = 0; r < rows_; ++r) any = any | (panel_.scores[j * panel_rows + r] != 0);
+    for (int r = 0; r < rows_; ++r) any = any | (*scores_of(r, j) != 0);
     return any;
   }
   template <int Rows>
@@ -211,16 +261,15 @@ template <class Element> class simd_stream {
                                          float* to) const {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
-    const std::int64_t head = run.kv_head * key_head_stride_,
-                       ahead = run.asks ? keys_ahead_ : 0;  // 0: its own line
+    const std::int64_t head = run.kv_head * key_head_stride_;
+    asking ask(key_lines_, run);
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
       DELTA_ATTENTION_UNROLL
       for (int x = 0; x < key_step; ++x) {
-        const Element* from = keys[x] + head + c;
-        ask_for(from, c, ahead);
-        key[x] = load_channels(from);
+        ask.beside(c, keys[0]);
+        key[x] = load_channels(keys[x] + head + c);
       }
       DELTA_ATTENTION_UNROLL
       for (int r = 0; r < Rows; ++r) {
@@ -233,28 +282,27 @@ template <class Element> class simd_stream {
     lane_sums(sum, sums);
     DELTA_ATTENTION_UNROLL
     for (int x = 0; x < key_step; ++x)
-      __builtin_memcpy(to + x * panel_rows, sums[x], Rows * sizeof(float));
+      __builtin_memcpy(to + x * part_rows, sums[x], Rows * sizeof(float));
   }
   template <int Keys> DELTA_ATTENTION_INLINE void add_values(const Element* v, int j) {
     for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
-      const std::int64_t row = padded(dv_), stride = value_stride_,
-                         ahead = run.asks ? values_ahead_ : 0;
+      const std::int64_t row = padded(dv_), stride = value_stride_;
+      asking ask(value_lines_, run);
       float* o = outputs_ + run.first * row;
+      const float* w = scores_of(run.first, j);
       vector weight[Rows][Keys];
       DELTA_ATTENTION_UNROLL
       for (int r = 0; r < Rows; ++r) {
         DELTA_ATTENTION_UNROLL
-        for (int x = 0; x < Keys; ++x)
-          weight[r][x] = broadcast(panel_.scores[(j + x) * panel_rows + run.first + r]);
+        for (int x = 0; x < Keys; ++x) weight[r][x] = broadcast(w[x * part_rows + r]);
       }
       for_each_vector<Element>(dv_, [&](int c, auto, auto load_channels) {
         vector value[Keys];
         DELTA_ATTENTION_UNROLL
         for (int x = 0; x < Keys; ++x) {
-          const Element* from = value_of_head + x * stride + c;
-          ask_for(from, c, ahead);
-          value[x] = load_channels(from);
+          ask.beside(c, v);
+          value[x] = load_channels(value_of_head + x * stride + c);
         }
         DELTA_ATTENTION_UNROLL
         for (int r = 0; r < Rows; ++r) {
@@ -267,16 +315,18 @@ template <class Element> class simd_stream {
     });
   }
 
-  int d_, dv_, rows_ = 0, runs_ = 0;
+  int d_, dv_, rows_ = 0, parts_ = 0, runs_ = 0;
   bool partly_hidden_ = false;
   mask::key_range tile_{};
   const Element *key_ = nullptr, *value_ = nullptr;
-  std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0,
-               keys_ahead_ = 0, values_ahead_ = 0;
+  std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0;
+  lines_ahead<key_step> key_lines_;
+  lines_ahead<value_step> value_lines_;
   float *queries_, *outputs_;
-  panel_type panel_{};
-  kernel::online_softmax<row_values> softmax_{};
-  row_values maximum_, factor_of_sums_;  // of the tile's scores; for what was summed before
+  part_type part_[most_parts];
+  kernel::online_softmax<row_values> softmax_[most_parts];
+  // Of the tile's scores; for what was summed before.
+  row_values maximum_[most_parts], factor_of_sums_[most_parts];
   std::int64_t positions_[panel_rows];
   int heads_[panel_rows];
   row_run run_[panel_rows];

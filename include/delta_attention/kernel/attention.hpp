@@ -106,7 +106,7 @@ schedule stream_schedule(const Exec& exec, const problem<Element>& p, bool heads
 }
 template <class Atom, class Element>
 bool streams(const problem<Element>& p, bool heads_differ, const row_set& rows) {
-  return rows.count * (heads_differ ? 1 : p.group()) <= Atom::few_tiles * Atom::tile_rows;
+  return rows.count * (heads_differ ? 1 : p.group()) <= Atom::few_rows;
 }
 
 /// Attention of the rows of a set under one mask, as output; where the keys are split, by way of
