@@ -80,16 +80,19 @@ TEMPLATE_LIST_TEST_CASE("dense: scores from very small to very large", "[attenti
 
 TEMPLATE_LIST_TEST_CASE("dense: negative scores that rise or fall from tile to tile",
                         "[attention][dense]", dense_setups) {
-  const shape s{.queries = 70, .keys = 700};
-  // Of the first channel's part of a score, to the base 2: from -82 on by some 8, 1 or -8 a tile.
-  for (const double step : {4.0, 0.5, -4.0}) {
-    problem_of<TestType> p(s);
-    for (integer i = 0; i < s.queries; ++i) p.q(0, i, 0, 0) = 8;
-    for (integer j = 0; j < s.keys; ++j)
-      p.k(0, j, 0, 0) = -40 + step * static_cast<double>(j / 128);
-    INFO("step " << step);
-    check_attention<TestType>(p, cases::full());
-    p.options.softcap = 60;
-    check_attention<TestType>(p, cases::causal());
-  }
+  for (const shape& s : {shape{.queries = 70, .keys = 700},
+                         shape{.queries = 1, .keys = 700, .query_heads = 32, .kv_heads = 8}})
+    // Of the first channel's part of a score, to the base 2: from -82 on by some 8, 1 or -8 a tile.
+    for (const double step : {4.0, 0.5, -4.0}) {
+      problem_of<TestType> p(s);
+      for (integer h = 0; h < s.query_heads; ++h)
+        for (integer i = 0; i < s.queries; ++i) p.q(0, i, h, 0) = 8;
+      for (integer h = 0; h < s.kv_heads; ++h)
+        for (integer j = 0; j < s.keys; ++j)
+          p.k(0, j, h, 0) = -40 + step * static_cast<double>(j / 128);
+      INFO("step " << step);
+      check_attention<TestType>(p, cases::full());
+      p.options.softcap = 60;
+      check_attention<TestType>(p, cases::causal());
+    }
 }
