@@ -25,6 +25,7 @@ inline const std::vector<shape> head_shapes = {
     // Few rows, which a host takes together: of eight kv heads; of two tokens and three kv heads.
     {.batches = 1, .queries = 1, .keys = 300, .query_heads = 32, .kv_heads = 8},
     {.batches = 2, .queries = 2, .keys = 310, .query_heads = 9, .kv_heads = 3},
+    {.queries = 1, .keys = 130, .query_heads = 32, .kv_heads = 32, .size = 256, .value_size = 256},
 };
 
 /// Head sizes, and value sizes that differ.

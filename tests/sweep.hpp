@@ -132,7 +132,7 @@ inline drawn draw(std::uint64_t seed) {
     x.mask = lists_or_window_and_causal;
   shape& s = x.sizes;
   s.batches = d.one_of<integer>({1, 1, 1, 2, 3});
-  s.kv_heads = d.one_of<integer>({1, 1, 2, 3});
+  s.kv_heads = d.one_of<integer>({1, 1, 2, 3, 8});
   s.query_heads = s.kv_heads * d.one_of<integer>({1, 1, 2, 3, 4, 7, 8});
   s.size = d.chance(0.5) ? 8 * d.uniform(2, 6) : 8 * d.uniform(2, 32);
   if (d.chance(0.3)) s.size = d.one_of<integer>({64, 128});

@@ -44,9 +44,9 @@ TEMPLATE_LIST_TEST_CASE("dense: layouts in memory", "[attention][dense]", dense_
   for (const layout where : {layout::heads_first, layout::fused, layout::padded, layout::cache}) {
     check_attention<TestType>(s, cases::causal(), {}, where);
     check_attention<TestType>({.batches = 2,
-                               .queries = 1,
+                               .queries = 2,
                                .keys = 277,
-                               .query_heads = 6,
+                               .query_heads = 9,
                                .kv_heads = 3,
                                .size = 40,
                                .value_size = 48},

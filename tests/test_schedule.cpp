@@ -3,11 +3,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <delta_attention/kernel/attention.hpp>
 #include <delta_attention/kernel/epilogue.hpp>
 #include <delta_attention/kernel/schedule.hpp>
 #include <map>
 #include <set>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,19 @@ schedule plan(int batches, int query_heads, int kv_heads, int queries, int keys,
   return s;
 }
 
+struct threads {
+  int count;
+  int concurrency() const { return count; }
+};
+struct atom {
+  static constexpr int tile_rows = 32, tile_keys = 64;
+  static constexpr bool several_kv_heads = true;
+  static std::int64_t wanted_items(const threads& t) { return 4 * t.count; }
+};
+struct one_head : atom {
+  static constexpr bool several_kv_heads = false;
+};
+
 }  // namespace
 
 TEST_CASE("schedule: every row and key of every head once", "[schedule]") {
@@ -57,6 +72,27 @@ TEST_CASE("schedule: every row and key of every head once", "[schedule]") {
       for (const auto& [pair, times] : pairs) once = once && times == 1;
       CHECK(once);
     }
+}
+
+TEST_CASE("schedule: few rows' kv heads share a tile while every thread has one", "[schedule]") {
+  delta_attention::kernel::problem<float> p{};
+  p.q.batches = p.k.batches = 1;
+  p.q.heads = 32;
+  p.k.heads = 8;
+  p.q.tokens = 1;
+  const auto plan_of = [&]<class Atom>(std::type_identity<Atom>, int count) {
+    return delta_attention::kernel::stream_schedule<Atom>(threads{count}, p, false, {0, 1, 1});
+  };
+  for (const int keys : {64, 512, 4096, 65536})
+    for (const int count : {1, 2, 16, 64, 128, 1000}) {
+      p.k.tokens = keys;
+      const std::int64_t apart = plan_of(std::type_identity<one_head>{}, count).items();
+      INFO(keys << " keys, " << count << " threads, " << apart << " items of a head each");
+      CHECK(plan_of(std::type_identity<atom>{}, count).items() >=
+            std::min<std::int64_t>(apart, count));
+    }
+  CHECK(plan_of(std::type_identity<atom>{}, 64).heads_outer == 1);
+  CHECK(plan_of(std::type_identity<atom>{}, 128).heads_outer == 2);
 }
 
 TEST_CASE("schedule: dealt to threads, every item once, and what is long early", "[schedule]") {

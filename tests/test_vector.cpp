@@ -63,6 +63,22 @@ TEST_CASE("vector: tanh is within 3e-7 of itself, also near 0", "[vector]") {
   CHECK(tanh_of(0) == 0);
 }
 
+TEST_CASE("vector: all lanes are a number", "[vector]") {
+  constexpr int lanes = 3 * arch::vector_width;
+  const auto are = [](float x, float other, int place) {
+    float values[lanes];
+    std::fill_n(values, lanes, x);
+    values[place] = other;
+    return arch::row_vectors<3>::from(values).all_are(x);
+  };
+  CHECK(are(1, 1, 0));
+  CHECK(are(0, -0.F, 5));
+  for (const int place : {0, lanes / 2, lanes - 1}) {
+    CHECK_FALSE(are(1, 1 + 0x1p-23F, place));
+    CHECK_FALSE(are(1, std::numeric_limits<float>::quiet_NaN(), place));
+  }
+}
+
 TEMPLATE_TEST_CASE("vector: elements become floats, and floats elements, as one by one", "[vector]",
                    delta_attention::float16, delta_attention::bfloat16) {
   constexpr int width = arch::vector_width;

@@ -90,7 +90,8 @@ template <int N> struct row_panel {
  private:
   template <class F> DELTA_ATTENTION_INLINE void for_each_key(mask::key_range keys, F&& f) const {
     const int n = int(keys.size());
-    float* s = scores;  // of which a compiler believes that storing scores may change it
+    // A copy: as far as a compiler knows, storing scores might change `scores` itself.
+    float* s = scores;
     for (int j = 0; j < n; ++j, s += rows) f(row_values::from(s)).to(s);
   }
 };

@@ -14,9 +14,9 @@ namespace delta_attention::arch {
 
 /// Few rows on the host, as in decoding: keys and values are read once, where they lie, so that
 /// memory bandwidth is the limit. Rows of several kv heads are taken together: where a token's
-/// heads lie side by side, memory is then read without gaps, which a core reads half as fast.
-/// Channels lie in vector lanes for both products; scores are kept rows in lanes as ever, in parts
-/// of one vector.
+/// heads lie side by side, memory is then read without gaps. (With gaps a core reads it half as
+/// fast: docs/performance.md.) Channels lie in vector lanes for both products; scores are kept rows
+/// in lanes as ever, in parts of one vector.
 template <class Element> class simd_stream {
   using part_type = row_panel<1>;
   static constexpr int part_rows = part_type::rows;
@@ -63,7 +63,7 @@ template <class Element> class simd_stream {
     std::fill_n(queries_, std::size_t(rows_) * padded(d_), 0.f);
     std::fill_n(outputs_, std::size_t(rows_) * padded(dv_), 0.f);
     runs_ = 0;
-    int asked = 0;  // kv heads that have a run which asks
+    int asked = 0;  // kv heads that have a run
     for (int r = 0; r < rows.count; ++r) {
       const int kv_head = rows.head(r) / p.group() - rows.kv_head;
       if (r % part_rows > 0 && run_[runs_ - 1].kv_head == kv_head &&
@@ -71,7 +71,8 @@ template <class Element> class simd_stream {
         ++run_[runs_ - 1].rows;
       } else {
         const bool asks = kv_head == asked;  // heads ascend within a token
-        run_[runs_++] = {r, 1, kv_head, asks ? asked++ : -1};
+        asked += asks;
+        run_[runs_++] = {r, 1, kv_head, asks};
       }
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
@@ -162,12 +163,13 @@ template <class Element> class simd_stream {
   static constexpr int row_step = 4, key_step = vector_registers == 16 ? 2 : 4,
                        value_step = vector_registers == 16 ? 3 : 4;
   static constexpr int prefetch_bytes = 16384, page_bytes = 4096;
-  static constexpr int most_parts = panel_rows / part_rows;
+  static constexpr int most_parts = panel_rows / part_rows,
+                       line_channels = 64 / int(sizeof(Element));
 
   /// Rows next to each other in one part and with one kv head, at most row_step of them.
   struct row_run {
     int first, rows, kv_head;
-    int asks;  // its place among the runs that ask for lines; -1: its kv head's first run has
+    bool asks;  // for the lines that its kv head's other runs use as well
   };
   template <class F> DELTA_ATTENTION_INLINE void for_each_run(const F& f) const {
     for (int i = 0; i < runs_; ++i) {
@@ -201,45 +203,46 @@ template <class Element> class simd_stream {
       for (std::int64_t token = keys.begin; token < keys.end; token += tokens)
         __builtin_prefetch(x.row(rows.batch, token, rows.kv_head + head), 0, 2);
   }
-  /// The lines of `Tokens` tokens that lie `prefetch_bytes` further on, in memory's order: line by
-  /// line of one token and the other in turns, as products use them, they are slower to come.
+  /// Where the lines of `Tokens` tokens lie, `prefetch_bytes` further on, in the order of memory.
+  /// (In the order in which products use them, a line of each token in turn, they come later.)
   template <int Tokens> struct lines_ahead {
-    static constexpr int channels = 64 / int(sizeof(Element));      // of a line
-    std::int64_t of_token[Tokens * panel_rows * (256 / channels)];  // in elements
-    int of_head;                                                    // lines of a head of a token
+    std::int64_t at[Tokens * panel_rows * (256 / line_channels)];  // elements from a token on
+    int of_head;  // lines that a head of a token has
 
     void list(const tensor<const Element>& x, int size, int heads) {
-      of_head = (size + channels - 1) / channels;
-      const int tokens_ahead = std::max(prefetch_bytes / (heads * size * int(sizeof(Element))), 1);
+      of_head = (size + line_channels - 1) / line_channels;
+      const int bytes = heads * size * int(sizeof(Element)),
+                tokens_ahead = std::max(prefetch_bytes / bytes, Tokens);
       const bool token_by_token = x.head_stride < x.token_stride;
       for (int i = 0; i < Tokens * heads; ++i) {
         const int token = token_by_token ? i / heads : i % Tokens,
                   head = token_by_token ? i % heads : i / Tokens;
         for (int line = 0; line < of_head; ++line)
-          of_token[i * of_head + line] =
-              (tokens_ahead + token) * x.token_stride + head * x.head_stride + line * channels;
+          at[i * of_head + line] =
+              (tokens_ahead + token) * x.token_stride + head * x.head_stride + line * line_channels;
       }
     }
   };
-  /// Asks for one of them beside the first vector of each line that is used: evenly, and into L2,
-  /// since a core soon has no more misses of L1 to wait for. They may lie beyond the last key: a
-  /// prefetch of memory that is not there does nothing.
-  class asking {
+  /// Asks for one of them beside the first vector of each line that `Count` tokens of the run have:
+  /// evenly, and into L2, since a core soon has no more misses of L1 to wait for. They may lie
+  /// beyond the last key: a prefetch of memory that is not there does nothing.
+  template <int Count> class asking {
+    static constexpr std::int64_t here = 0;
     const std::int64_t* line_;
-    bool next_;  // or the same again, to no use
+    bool next_;  // false: a line in use again, to no use
 
    public:
     template <int Tokens>
     DELTA_ATTENTION_INLINE asking(const lines_ahead<Tokens>& lines, const row_run& run)
-        : line_(lines.of_token + std::max(run.asks, 0) * Tokens * lines.of_head),
-          next_(run.asks >= 0) {}
+        : line_(run.asks ? lines.at + run.kv_head * Count * lines.of_head : &here),
+          next_(run.asks) {}
     DELTA_ATTENTION_INLINE void beside(int channel, const Element* token) {
-      if (channel % (64 / int(sizeof(Element))) != 0) return;
+      if (channel % line_channels != 0) return;
       __builtin_prefetch(token + *line_, 0, 2);
       line_ += next_;
     }
   };
-  // Of a row and those that follow in its part.
+  // The scores of a row and of those that follow it in its part.
   float* scores_of(int row, int key) const {
     return part_[row / part_rows].scores + key * part_rows + row % part_rows;
   }
@@ -262,7 +265,7 @@ template <class Element> class simd_stream {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
     const std::int64_t head = run.kv_head * key_head_stride_;
-    asking ask(key_lines_, run);
+    asking<key_step> ask(key_lines_, run);
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
@@ -288,7 +291,7 @@ template <class Element> class simd_stream {
     for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
       const std::int64_t row = padded(dv_), stride = value_stride_;
-      asking ask(value_lines_, run);
+      asking<Keys> ask(value_lines_, run);
       float* o = outputs_ + run.first * row;
       const float* w = scores_of(run.first, j);
       vector weight[Rows][Keys];

@@ -97,12 +97,19 @@ auto states_pass(const std::string& label, Run& run, const problem<Element>& p, 
 template <class Atom, class Exec, class Element>
 schedule stream_schedule(const Exec& exec, const problem<Element>& p, bool heads_differ,
                          const row_set& rows) {
-  int together = 1;  // kv heads whose rows share a tile
-  if (Atom::several_kv_heads && !heads_differ)
-    for (int n = 2; n <= p.kv_heads(); ++n)
-      if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) together = n;
-  return split<Atom>({p, rows, heads_differ, Atom::tile_rows, together}, Atom::wanted_items(exec),
-                     2);
+  const auto plan = [&](int together) {  // kv heads whose rows share a tile
+    return split<Atom>({p, rows, heads_differ, Atom::tile_rows, together}, Atom::wanted_items(exec),
+                       2);
+  };
+  schedule best = plan(1);
+  if constexpr (Atom::several_kv_heads)
+    for (int n = 2; n <= p.kv_heads() && !heads_differ; ++n)
+      if (p.kv_heads() % n == 0 && rows.count * p.group() * n <= Atom::tile_rows) {
+        const schedule larger = plan(n);  // fewer items, but not fewer than threads
+        if (larger.items() >= std::min<std::int64_t>(best.items(), exec.concurrency()))
+          best = larger;
+      }
+  return best;
 }
 template <class Atom, class Element>
 bool streams(const problem<Element>& p, bool heads_differ, const row_set& rows) {
