@@ -3,6 +3,7 @@
 #include <delta_attention/arch/vector_elements.hpp>
 
 #if defined(DELTA_ATTENTION_HAS_SIMD)
+#include <delta_attention/arch/memory_ahead.hpp>
 #include <delta_attention/arch/row_panel.hpp>
 #include <delta_attention/kernel/problem.hpp>
 
@@ -63,22 +64,22 @@ template <class Element> class simd_stream {
     std::fill_n(queries_, std::size_t(rows_) * padded(d_), 0.f);
     std::fill_n(outputs_, std::size_t(rows_) * padded(dv_), 0.f);
     runs_ = 0;
-    int asked = 0;  // kv heads that have a run
+    kv_heads_ = 0;  // that have a run
     for (int r = 0; r < rows.count; ++r) {
       const int kv_head = rows.head(r) / p.group() - rows.kv_head;
       if (r % part_rows > 0 && run_[runs_ - 1].kv_head == kv_head &&
           run_[runs_ - 1].rows < row_step) {
         ++run_[runs_ - 1].rows;
       } else {
-        const bool asks = kv_head == asked;  // heads ascend within a token
-        asked += asks;
+        const bool asks = kv_head == kv_heads_;  // heads ascend within a token
+        kv_heads_ += asks;
         run_[runs_++] = {r, 1, kv_head, asks};
       }
       const Element* from = p.q.row(rows.batch, rows.token(r), rows.head(r));
       for (int c = 0; c < d_; ++c) queries_[r * padded(d_) + c] = float(from[c]) * p.query_factor();
     }
-    key_lines_.list(p.k, d_, asked);
-    value_lines_.list(p.v, dv_, asked);
+    key_lines_.list(p.k, d_, kv_heads_);
+    value_lines_.list(p.v, dv_, kv_heads_);
     for (int i = 0; i < parts_; ++i) {
       part_type::locate(rows, i, positions_ + i * part_rows, heads_ + i * part_rows);
       softmax_[i] = {row_values::all(kernel::no_maximum<float>), row_values::all(0.f)};
@@ -88,8 +89,8 @@ template <class Element> class simd_stream {
   void stage(const kernel::problem<Element>& p, const kernel::tile_rows& rows,
              const kernel::key_tile& tile, const kernel::key_tile& following, const Visible&) {
     const mask::key_range keys = tile_ = tile.keys;
-    find_pages(p.k, rows, following.keys);
-    find_pages(p.v, rows, following.keys);
+    find_pages(p.k, rows.batch, rows.kv_head, kv_heads_, following.keys);
+    find_pages(p.v, rows.batch, rows.kv_head, kv_heads_, following.keys);
     key_ = p.k.row(rows.batch, keys.begin, rows.kv_head);
     value_ = p.v.row(rows.batch, keys.begin, rows.kv_head);
     key_stride_ = p.k.token_stride;
@@ -162,9 +163,7 @@ template <class Element> class simd_stream {
   // values.
   static constexpr int row_step = 4, key_step = vector_registers == 16 ? 2 : 4,
                        value_step = vector_registers == 16 ? 3 : 4;
-  static constexpr int prefetch_bytes = 16384, page_bytes = 4096;
-  static constexpr int most_parts = panel_rows / part_rows,
-                       line_channels = 64 / int(sizeof(Element));
+  static constexpr int most_parts = panel_rows / part_rows;
 
   /// Rows next to each other in one part and with one kv head, at most row_step of them.
   struct row_run {
@@ -189,59 +188,6 @@ template <class Element> class simd_stream {
     return (channels + vector_width - 1) / vector_width * vector_width;
   }
 
-  // Asks for one line of each page of the keys. A core looks up several pages at once that it does
-  // not know, but only those that it meets within some hundred instructions: asked for line by
-  // line, each would be waited for alone.
-  void find_pages(const tensor<const Element>& x, const kernel::tile_rows& rows,
-                  mask::key_range keys) const {
-    const auto step = [](std::int64_t stride) {
-      const std::int64_t bytes = stride * std::int64_t(sizeof(Element));
-      return 0 < bytes && bytes < page_bytes ? page_bytes / bytes : 1;
-    };
-    const std::int64_t tokens = step(x.token_stride), heads = step(x.head_stride);
-    for (std::int64_t head = 0; head <= run_[runs_ - 1].kv_head; head += heads)
-      for (std::int64_t token = keys.begin; token < keys.end; token += tokens)
-        __builtin_prefetch(x.row(rows.batch, token, rows.kv_head + head), 0, 2);
-  }
-  /// Where the lines of `Tokens` tokens lie, `prefetch_bytes` further on, in the order of memory.
-  /// (In the order in which products use them, a line of each token in turn, they come later.)
-  template <int Tokens> struct lines_ahead {
-    std::int64_t at[Tokens * panel_rows * (256 / line_channels)];  // elements from a token on
-    int of_head;  // lines that a head of a token has
-
-    void list(const tensor<const Element>& x, int size, int heads) {
-      of_head = (size + line_channels - 1) / line_channels;
-      const int bytes = heads * size * int(sizeof(Element)),
-                tokens_ahead = std::max(prefetch_bytes / bytes, Tokens);
-      const bool token_by_token = x.head_stride < x.token_stride;
-      for (int i = 0; i < Tokens * heads; ++i) {
-        const int token = token_by_token ? i / heads : i % Tokens,
-                  head = token_by_token ? i % heads : i / Tokens;
-        for (int line = 0; line < of_head; ++line)
-          at[i * of_head + line] =
-              (tokens_ahead + token) * x.token_stride + head * x.head_stride + line * line_channels;
-      }
-    }
-  };
-  /// Asks for one of them beside the first vector of each line that `Count` tokens of the run have:
-  /// evenly, and into L2, since a core soon has no more misses of L1 to wait for. They may lie
-  /// beyond the last key: a prefetch of memory that is not there does nothing.
-  template <int Count> class asking {
-    static constexpr std::int64_t here = 0;
-    const std::int64_t* line_;
-    bool next_;  // false: a line in use again, to no use
-
-   public:
-    template <int Tokens>
-    DELTA_ATTENTION_INLINE asking(const lines_ahead<Tokens>& lines, const row_run& run)
-        : line_(run.asks ? lines.at + run.kv_head * Count * lines.of_head : &here),
-          next_(run.asks) {}
-    DELTA_ATTENTION_INLINE void beside(int channel, const Element* token) {
-      if (channel % line_channels != 0) return;
-      __builtin_prefetch(token + *line_, 0, 2);
-      line_ += next_;
-    }
-  };
   // The scores of a row and of those that follow it in its part.
   float* scores_of(int row, int key) const {
     return part_[row / part_rows].scores + key * part_rows + row % part_rows;
@@ -265,7 +211,7 @@ template <class Element> class simd_stream {
     const std::int64_t row = padded(d_);
     const float* q = queries_ + run.first * row;
     const std::int64_t head = run.kv_head * key_head_stride_;
-    asking<key_step> ask(key_lines_, run);
+    auto ask = key_lines_.template asking<key_step>(run.kv_head, run.asks);
     vector sum[row_step][key_step] = {};
     for_each_vector<Element>(d_, [&](int c, auto, auto load_channels) {
       vector key[key_step];
@@ -291,7 +237,7 @@ template <class Element> class simd_stream {
     for_each_run([&]<int Rows>(const row_run& run, std::integral_constant<int, Rows>) {
       const Element* value_of_head = v + run.kv_head * value_head_stride_;
       const std::int64_t row = padded(dv_), stride = value_stride_;
-      asking<Keys> ask(value_lines_, run);
+      auto ask = value_lines_.template asking<Keys>(run.kv_head, run.asks);
       float* o = outputs_ + run.first * row;
       const float* w = scores_of(run.first, j);
       vector weight[Rows][Keys];
@@ -318,13 +264,13 @@ template <class Element> class simd_stream {
     });
   }
 
-  int d_, dv_, rows_ = 0, parts_ = 0, runs_ = 0;
+  int d_, dv_, rows_ = 0, parts_ = 0, runs_ = 0, kv_heads_ = 0;
   bool partly_hidden_ = false;
   mask::key_range tile_{};
   const Element *key_ = nullptr, *value_ = nullptr;
   std::int64_t key_stride_ = 0, value_stride_ = 0, key_head_stride_ = 0, value_head_stride_ = 0;
-  lines_ahead<key_step> key_lines_;
-  lines_ahead<value_step> value_lines_;
+  lines_ahead<Element, key_step, panel_rows> key_lines_;
+  lines_ahead<Element, value_step, panel_rows> value_lines_;
   float *queries_, *outputs_;
   part_type part_[most_parts];
   kernel::online_softmax<row_values> softmax_[most_parts];
